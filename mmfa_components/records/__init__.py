@@ -1,0 +1,22 @@
+"""Typed, checked records: the only things components exchange."""
+
+from mmfa_components.records.base import Record, tensor
+from mmfa_components.records.motion import (
+    Affine,
+    Appearance,
+    CanonicalKeypoints,
+    Deformation,
+    Expression,
+    Identity,
+    Keypoints,
+    Latent,
+    Motion,
+)
+from mmfa_components.records.perception import FaceDetections, FaceRegions, FaceTrack, Frames, Landmarks, Rotation
+from mmfa_components.records.synthesis import DenseMotion, Rendering, Scores
+
+__all__ = [
+    "Affine", "Appearance", "CanonicalKeypoints", "Deformation", "DenseMotion", "Expression", "FaceDetections", "FaceRegions",
+    "FaceTrack", "Frames", "Identity", "Keypoints", "Landmarks", "Latent", "Motion", "Record", "Rendering", "Rotation", "Scores",
+    "tensor",
+]  # fmt: skip

@@ -1,0 +1,157 @@
+"""The component registry: finds plugins, keeps broken ones from doing harm, builds components by kind and name."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pluggy
+import torch
+
+from mmfa_components import hookspecs
+from mmfa_components import records as own_records
+from mmfa_components.errors import ConfigError, PluginError, did_you_mean
+from mmfa_components.kinds import KINDS, ComponentSpec, Context
+from mmfa_components.records import Record
+from mmfa_components.weights import WeightsCatalogue, WeightsFile
+
+ENTRY_POINT_GROUP = "mmfa"
+DISABLE_VARIABLE = "MMFA_DISABLE_PLUGINS"  # comma-separated entry-point names
+
+
+@attrs.frozen
+class Plugin:
+    """One plugin: where it came from, what it registered, or the traceback that says why it is broken."""
+
+    name: str
+    distribution: str
+    version: str
+    target: str
+    components: tuple[ComponentSpec, ...] = ()
+    weights: tuple[WeightsFile, ...] = ()
+    records: tuple[type[Record], ...] = ()
+    error: str = ""
+
+    @property
+    def broken(self) -> bool:
+        """True when the plugin could not be loaded; ``error`` holds the traceback."""
+        return bool(self.error)
+
+
+@attrs.define
+class Registry:
+    """All components by (kind, name). Build it with :func:`load_registry`."""
+
+    plugins: list[Plugin] = attrs.field(factory=list)
+    components: dict[tuple[str, str], ComponentSpec] = attrs.field(factory=dict)
+    owners: dict[tuple[str, str], Plugin] = attrs.field(factory=dict)
+    weights: dict[str, WeightsFile] = attrs.field(factory=dict)
+    records: dict[str, type[Record]] = attrs.field(factory=dict)
+
+    def add(self, plugin: Plugin) -> None:
+        """Add a plugin's registrations; one that clashes with an earlier plugin is kept as broken instead."""
+        clash = [f"{c.kind} {c.name!r}" for c in plugin.components if (c.kind, c.name) in self.components]
+        clash += [f"weights {w.name!r}" for w in plugin.weights if w.name in self.weights]
+        clash += [f"record {r.__name__!r}" for r in plugin.records if r.__name__ in self.records]
+        if clash and not plugin.broken:
+            plugin = attrs.evolve(plugin, error=f"already registered by another plugin: {', '.join(clash)}")
+        self.plugins.append(plugin)
+        if plugin.broken:
+            return
+        for spec in plugin.components:
+            self.components[spec.kind, spec.name] = spec
+            self.owners[spec.kind, spec.name] = plugin
+        self.weights.update({w.name: w for w in plugin.weights})
+        self.records.update({r.__name__: r for r in plugin.records})
+
+    def names(self, kind: str) -> list[str]:
+        """Names registered for a kind, sorted."""
+        return sorted(name for k, name in self.components if k == kind)
+
+    def spec(self, kind: str, name: str, where: str = "") -> ComponentSpec:
+        """Look a component up. Raises PluginError with a did-you-mean, naming broken plugins that might have had it."""
+        if kind not in KINDS:
+            raise PluginError(f"no component kind is called {kind!r}", where=where, fix=did_you_mean(kind, KINDS))
+        if (kind, name) not in self.components:
+            fix = did_you_mean(name, self.names(kind))
+            broken = [p.name for p in self.plugins if p.broken]
+            if broken:
+                fix += f"; broken plugins: {', '.join(broken)} (python -m plugins check shows why)"
+            raise PluginError(f"no {kind} is called {name!r}", where=where, fix=fix)
+        return self.components[kind, name]
+
+    def catalogue(self, overrides: Mapping[str, Path] | None = None) -> WeightsCatalogue:
+        """The weights catalogue of all plugins with the user's replacements."""
+        return WeightsCatalogue.of(self.weights.values(), dict(overrides or {}))
+
+    def context(
+        self,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+        overrides: Mapping[str, Path] | None = None,
+    ) -> Context:
+        """A context that builds components of this registry."""
+        context = Context(torch.device(device), dtype, self.catalogue(overrides), lambda k, n, o: self.build(k, n, o, context))
+        return context
+
+    def build(self, kind: str, name: str, options: Any, context: Context, where: str = "") -> Any:
+        """Build a component; ``options`` is None, a mapping, or an instance of its options class.
+
+        Raises PluginError for an unknown name, ConfigError for unknown options, WeightsError from the factory.
+        """
+        spec = self.spec(kind, name, where)
+        return spec.factory(make_options(spec, options, where or f"{kind}.{name}"), context)
+
+
+def make_options(spec: ComponentSpec, options: Any, where: str) -> Any:
+    """Turn a mapping into ``spec.options``. Raises ConfigError for unknown names or values the options class refuses."""
+    if isinstance(options, spec.options):
+        return options
+    given = dict(options or {})
+    known = {f.name for f in attrs.fields(spec.options)}
+    for key in given.keys() - known:
+        raise ConfigError(f"unknown option {key!r}", where=where, fix=did_you_mean(key, known))
+    try:
+        return spec.options(**given)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(str(error), where=where, fix=f"see: python -m plugins show {spec.name}") from error
+
+
+def load_registry() -> Registry:
+    """Load every entry point of group ``mmfa`` except those named in $MMFA_DISABLE_PLUGINS; a broken one is reported, not raised."""
+    disabled = {n.strip() for n in os.environ.get(DISABLE_VARIABLE, "").split(",") if n.strip()}
+    registry = Registry(records={n: c for n, c in vars(own_records).items() if isinstance(c, type) and issubclass(c, Record)})
+    entries = importlib.metadata.entry_points(group=ENTRY_POINT_GROUP)
+    for entry in sorted(entries, key=lambda e: (e.dist is None or e.dist.name != "mmfa", e.name)):
+        if entry.name not in disabled:
+            registry.add(_load(entry))
+    return registry
+
+
+def _load(entry: importlib.metadata.EntryPoint) -> Plugin:
+    dist = entry.dist.name if entry.dist else "unknown"
+    version = entry.dist.version if entry.dist else "unknown"
+    plugin = Plugin(entry.name, dist, version, entry.value)
+    try:
+        return inspect_plugin(plugin, entry.load())
+    except Exception:  # a plugin may fail in any way; its traceback is what the user needs
+        return attrs.evolve(plugin, error=traceback.format_exc())
+
+
+def inspect_plugin(plugin: Plugin, target: object) -> Plugin:
+    """Call the hooks of one plugin object through pluggy and return ``plugin`` filled in. Raises whatever the plugin raises."""
+    manager = pluggy.PluginManager(hookspecs.PROJECT)
+    manager.add_hookspecs(hookspecs)
+    manager.register(target, name=plugin.name)
+    manager.check_pending()
+    components = tuple(c for group in manager.hook.mmfa_components() for c in group)
+    weights = tuple(w for group in manager.hook.mmfa_weights() for w in group)
+    records = tuple(r for group in manager.hook.mmfa_records() for r in group)
+    if not (components or weights or records):
+        raise PluginError("implements none of the hooks", where=plugin.target, fix="mark its functions with hookspecs.hookimpl")
+    return attrs.evolve(plugin, components=components, weights=weights, records=records)
