@@ -1,0 +1,149 @@
+"""What a pipeline TOML may say: one attrs class a table, every field with its default. Unknown keys are errors (see load.py)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import attrs
+from attrs.validators import ge, gt, in_, instance_of, le
+
+TransferMode = Literal["relative", "absolute", "source"]
+
+
+@attrs.frozen
+class Part:
+    """A component by name with its options; the option names are those of the component's own options class."""
+
+    name: str
+    options: dict[str, Any] = attrs.field(factory=dict)
+
+
+@attrs.frozen
+class Inputs:
+    """What to animate with what.
+
+    sources: portraits or videos, each a path or a glob.  driving: clips, each a path or a glob.  pairing: every source with every
+    clip ("product") or first with first, second with second ("zip").  jobs: instead of both, a CSV or JSONL file with the columns
+    source, driving and optionally output (file name without folder), face, reference.
+
+    Relative paths are relative to the working directory; ``{here}`` stands for the folder of the TOML file.
+    """
+
+    sources: tuple[str, ...] = ()
+    driving: tuple[str, ...] = ()
+    pairing: Literal["product", "zip"] = "product"
+    jobs: str = ""
+
+
+@attrs.frozen
+class Face:
+    """Finding, following and cropping the face.
+
+    select: "largest" or the index of the face, counted from the left in the first frame with a face.  max_gap: longest run of
+    frames without a face that is bridged by interpolating motion.  crop_ratio: height of the face's landmarks over the side of
+    the crop.  min_score: lowest detector score of a face.  smooth: seconds of the centred window that steadies the track (0 = off).
+    """
+
+    detector: Part = attrs.field(factory=lambda: Part("facemesh"))
+    landmarks: Part = attrs.field(factory=lambda: Part("facemesh"))
+    select: str | int = "largest"
+    max_gap: int = attrs.field(default=25, validator=ge(0))
+    crop_ratio: float = attrs.field(default=0.5, validator=[gt(0.1), le(1.0)])
+    min_score: float = attrs.field(default=0.5, validator=[ge(0.0), le(1.0)])
+    smooth: float = attrs.field(default=0.0, validator=ge(0.0))
+
+
+@attrs.frozen
+class Transfer:
+    """Where each attribute of the result's motion comes from.
+
+    relative: the source's own, changed as the driving clip changes from its reference frame.  absolute: the driving clip's.
+    source: the source's, unchanged.  reference: "auto" (most neutral and frontal frame), or a frame index of the driving clip.
+    """
+
+    rotation: TransferMode = "relative"
+    translation: TransferMode = "relative"
+    scale: TransferMode = "relative"
+    expression: TransferMode = "relative"
+    reference: str | int = "auto"
+
+
+@attrs.frozen
+class Output:
+    """What is written where.
+
+    folder: created when missing.  frame: "crop" writes the animator's own square, "paste" puts it back into the full-size source
+    with a feathered mask.  codec: any encoder PyAV has.  quality: constant rate factor (lower is better).  audio: carry the
+    driving clip's sound over.  contact_sheet: file name of the overview picture, "" for none.  report: file name of the run report.
+    """
+
+    folder: str = "outputs"
+    frame: Literal["crop", "paste"] = "crop"
+    codec: str = "libx264"
+    quality: int = attrs.field(default=18, validator=[ge(0), le(63)])
+    audio: bool = True
+    contact_sheet: str = "contact_sheet.png"
+    report: str = "report.json"
+    overwrite: bool = False
+
+
+@attrs.frozen
+class Cache:
+    """Motion cache: its folder, and whether it is used ("use"), only read ("read"), or left alone ("off")."""
+
+    folder: str = ".cache/mmfa"
+    mode: Literal["use", "read", "off"] = "use"
+
+
+@attrs.frozen
+class Engine:
+    """How the work runs.
+
+    device: "auto", "cpu", "cuda", "cuda:1".  precision: compute dtype of the networks; "auto" is bfloat16 on GPUs, float32 on CPUs.
+    batch: frames a network sees at once.  span: frames in the unit of work (memory grows with this, not with clip length).
+    threads: CPU threads of torch, 0 = torch's own choice.
+    """
+
+    name: str = "in_process"
+    device: str = "auto"
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    batch: int = attrs.field(default=8, validator=gt(0))
+    span: int = attrs.field(default=64, validator=gt(0))
+    threads: int = attrs.field(default=0, validator=ge(0))
+
+
+@attrs.frozen
+class Pipeline:
+    """A whole pipeline file. ``kind`` chooses what it does; ``weights`` replaces weights files by name."""
+
+    kind: str = attrs.field(default="reenact", validator=[instance_of(str), in_(("reenact",))])
+    description: str = ""
+    inputs: Inputs = attrs.field(factory=Inputs)
+    face: Face = attrs.field(factory=Face)
+    animator: Part = attrs.field(factory=lambda: Part("mmfa"))
+    transfer: Transfer = attrs.field(factory=Transfer)
+    output: Output = attrs.field(factory=Output)
+    cache: Cache = attrs.field(factory=Cache)
+    engine: Engine = attrs.field(factory=Engine)
+    weights: dict[str, str] = attrs.field(factory=dict)
+
+
+@attrs.frozen
+class Job:
+    """One result to make: ``source`` moved by ``driving``, written to ``output``. Empty ``face``/``reference``: the pipeline's own."""
+
+    source: Path
+    driving: Path
+    output: Path
+    face: str | int | None = None
+    reference: str | int | None = None
+
+
+@attrs.frozen
+class Plan:
+    """A checked pipeline and the jobs it stands for. ``origin`` is the TOML file."""
+
+    pipeline: Pipeline
+    jobs: tuple[Job, ...]
+    origin: Path
