@@ -53,10 +53,11 @@ class Deformation(Record):
 class Keypoints(Record):
     """Posed keypoints (eq. 5: x = s R (x_c + delta) + t).
 
-    points: (N, K, 3) float, about [-1, 1].
+    points: (N, K, 3) float, about [-1, 1].  frame: (N, 3, 3) float, s R: the linear part that all points share (eq. 1: J).
     """
 
     points: Tensor = tensor("N", "K", 3)
+    frame: Tensor = tensor("N", 3, 3)
 
 
 @attrs.frozen(eq=False)
