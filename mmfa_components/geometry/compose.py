@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from mmfa_components.geometry.apply import apply_matrix
 from mmfa_components.records import CanonicalKeypoints, Deformation, Keypoints, Motion
 
 
@@ -21,7 +22,7 @@ def compose_points(canonical: Tensor, delta: Tensor, rotation: Tensor, scale: Te
     Returns:
         (N, K, 3). The form is the only one that is equivariant to similarity transforms of the image (tests/geometry).
     """
-    rotated = (canonical + delta) @ rotation.transpose(-1, -2)  # (N, K, 3): row vectors, so R acts from the right as R^T
+    rotated = apply_matrix(rotation, canonical + delta)  # (N, K, 3)
     return scale[:, None, None] * rotated + translation[:, None, :]
 
 

@@ -1,0 +1,72 @@
+"""Equivariance loss and its random image transforms (paper eq. 15, after FOMM)."""
+
+from __future__ import annotations
+
+import attrs
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from mmfa_components.geometry.apply import apply_affine
+from mmfa_components.geometry.compose import similarity
+from mmfa_components.networks.blocks import grid_points
+
+
+@attrs.frozen(eq=False)
+class ImageTransform:
+    """A random warp ``W`` from output to input coordinates: similarity plus thin-plate spline, one per image.
+
+    matrix: (N, 2, 3).  angle: (N,) radians of ``matrix``.  control: (P, 2) spline centres.  weights: (N, P) their weights.
+    The image's content turns by ``-angle``: a head rotation R becomes ``Rz(-angle) R``.
+    """
+
+    matrix: Tensor
+    angle: Tensor
+    control: Tensor
+    weights: Tensor
+
+    @classmethod
+    def random(
+        cls,
+        count: int,
+        device: torch.device,
+        generator: torch.Generator | None = None,
+        *,
+        angle: float = 0.5,
+        log_scale: float = 0.2,
+        shift: float = 0.15,
+        spline: float = 0.005,
+    ) -> ImageTransform:
+        """Draw transforms: angle uniform in +-angle radians, log scale in +-log_scale, shift in +-shift, spline weights normal."""
+
+        def uniform(*shape: int) -> Tensor:
+            return 2 * torch.rand(*shape, device=device, generator=generator) - 1
+
+        angles = angle * uniform(count)
+        matrix = similarity(angles, torch.exp(log_scale * uniform(count)), shift * uniform(count, 2))
+        control = grid_points((5, 5), device).flatten(0, 1)  # (25, 2)
+        weights = spline * torch.randn(count, 25, device=device, generator=generator)
+        return cls(matrix, angles, control, weights)
+
+    def warp_points(self, points: Tensor) -> Tensor:
+        """Input coordinates (N, P, 2) of output points (N, P, 2), both in [-1, 1]."""
+        moved = apply_affine(self.matrix, points)
+        distance = (points[:, :, None] - self.control).abs().sum(-1)  # (N, P, 25), L1 as in FOMM
+        kernel = distance.square() * torch.log(distance + 1e-6)
+        return moved + (kernel * self.weights[:, None]).sum(-1, keepdim=True)
+
+    def warp_image(self, image: Tensor) -> Tensor:
+        """The transformed image (N, 3, H, W); outside is the reflection of the inside."""
+        n, _, height, width = image.shape
+        grid = grid_points((height, width), image.device).view(1, -1, 2).expand(n, -1, -1)
+        where = self.warp_points(grid).view(n, height, width, 2)
+        return functional.grid_sample(image.float(), where, padding_mode="reflection", align_corners=False)
+
+
+def equivariance_loss(points: Tensor, transformed_points: Tensor, transform: ImageTransform) -> Tensor:
+    """Eq. 15: ``mean |x_d - T^-1(x_T(d))|`` on x and y only.
+
+    points: (N, K, 3) keypoints of the image.  transformed_points: (N, K, 3) keypoints of the transformed image, their canonical
+    keypoints estimated anew on it.
+    """
+    return (points[..., :2] - transform.warp_points(transformed_points[..., :2])).abs().mean()

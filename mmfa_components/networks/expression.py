@@ -1,0 +1,52 @@
+"""Expression encoder and decoder (paper eq. 4 and A.1): e = E_exp(I), delta = D_exp(e, x_c)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from mmfa_components.networks.blocks import bottleneck_stages
+from mmfa_components.networks.presets import Sizes
+
+
+class ExpressionEncoder(nn.Module):
+    """Convolution with ReLU, max-pool, ResBottlenecks, linear: (N, 3, S, S) in [0, 1] -> e (N, E)."""
+
+    def __init__(self, sizes: Sizes) -> None:
+        super().__init__()
+        widths = sizes.expression_channels
+        self.conv = nn.Conv2d(3, widths[0], 7, stride=2, padding=3)
+        self.stages = bottleneck_stages(widths, sizes.expression_blocks)
+        side = sizes.image // 4 // 2 ** (len(widths) - 1)
+        self.linear = nn.Linear(widths[-1] * side * side, sizes.expression)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Encode the expression of an image."""
+        x = functional.max_pool2d(functional.relu(self.conv(image)), 2)
+        feature: Tensor = self.linear(self.stages(x).flatten(1))
+        return feature.float()
+
+
+class ExpressionDecoder(nn.Module):
+    """Linear layers with batch norm and ReLU, the last one bare: e (N, E) with x_c (N, K, 3) -> delta (N, K, 3).
+
+    ``delta`` depends on ``e`` and the canonical keypoints only (eq. 4), so that it lives in the canonical frame.
+    """
+
+    def __init__(self, sizes: Sizes) -> None:
+        super().__init__()
+        widths = (sizes.expression + 3 * sizes.keypoints, *sizes.expression_hidden)
+        layers: list[nn.Module] = []
+        for before, after in zip(widths[:-1], widths[1:], strict=True):
+            layers += [nn.Linear(before, after), nn.BatchNorm1d(after), nn.ReLU()]
+        self.layers = nn.Sequential(*layers)
+        self.last = nn.Linear(widths[-1], 3 * sizes.keypoints)
+        nn.init.normal_(self.last.weight, std=1e-3)
+        nn.init.zeros_(self.last.bias)
+
+    def forward(self, feature: Tensor, canonical: Tensor) -> Tensor:
+        """Decode the deformation of the canonical keypoints."""
+        x = torch.cat([feature, canonical.flatten(1)], 1)  # (N, E + 3K)
+        delta: Tensor = self.last(self.layers(x))
+        return delta.float().view_as(canonical)

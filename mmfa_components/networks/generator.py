@@ -1,0 +1,40 @@
+"""Multi-scale generator (paper A.1): the warped volume becomes images of a quarter, half and full size, each fed on."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from mmfa_components.networks.blocks import ConvBlock, ResBlock, UpBlock
+from mmfa_components.networks.presets import Sizes
+
+
+class MultiScaleGenerator(nn.Module):
+    """Volume (N, C, D, H, W), flow (N, D, H, W, 3), occlusion (N, 1, H, W) -> images (N, 3, ., .) of side H, 2H, 4H in [0, 1]."""
+
+    def __init__(self, sizes: Sizes) -> None:
+        super().__init__()
+        widths = sizes.generator_channels
+        self.flatten = ConvBlock(2, sizes.volume_channels * sizes.volume_depth, widths[0])
+        self.mix = nn.Conv2d(widths[0], widths[0], 1)
+        self.blocks = nn.ModuleList(
+            nn.Sequential(*[ResBlock(2, w) for _ in range(b)]) for w, b in zip(widths, sizes.generator_blocks, strict=True)
+        )
+        self.to_image = nn.ModuleList(
+            nn.Conv2d(w, 3, k, padding=k // 2) for w, k in zip(widths, (3, 3, 7), strict=True)
+        )
+        self.up = nn.ModuleList(UpBlock(2, a + 3, b) for a, b in zip(widths[:-1], widths[1:], strict=True))
+
+    def forward(self, volume: Tensor, flow: Tensor, occlusion: Tensor) -> list[Tensor]:
+        """Generate the three images, coarse first."""
+        warped = functional.grid_sample(volume, flow.to(volume.dtype), align_corners=False)  # (N, C, D, H, W)
+        x = self.mix(self.flatten(warped.flatten(1, 2))) * occlusion.to(warped.dtype)  # (N, w, H, W)
+        images = []
+        for step, blocks in enumerate(self.blocks):
+            x = blocks(x)
+            image = torch.sigmoid(self.to_image[step](x))
+            images.append(image.float())
+            if step < len(self.up):
+                x = self.up[step](torch.cat([x, image], 1))
+        return images

@@ -1,0 +1,61 @@
+"""Parameters and multiply-accumulates of each network, counted by torch's own operator counter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from mmfa_components.networks.discriminator import Discriminator
+from mmfa_components.networks.model import MMFAModel
+from mmfa_components.networks.presets import preset
+from mmfa_components.networks.vae import ExpressionVAE
+
+
+@attrs.frozen
+class SizeRow:
+    """One module: its parameters, its GMAC (10^9 multiply-accumulates for one image), and when it runs."""
+
+    module: str
+    parameters: int
+    gmac: float
+    per: str
+
+
+def _count(network: nn.Module, run: Callable[[], Any]) -> tuple[int, float]:
+    counter = FlopCounterMode(display=False)
+    with torch.no_grad(), counter:
+        run()
+    return sum(p.numel() for p in network.parameters()), counter.get_total_flops() / 2e9
+
+
+def size_table(preset_name: str = "base") -> list[SizeRow]:
+    """Sizes of all networks of a preset; ``per`` is "portrait", "driven frame", "training" or "expression".
+
+    Nothing is computed: the networks live on the meta device. Raises ConfigError for an unknown preset.
+    """
+    sizes = preset(preset_name)
+    with torch.device("meta"):
+        model, judge, vae = MMFAModel(sizes).eval(), Discriminator(sizes).eval(), ExpressionVAE(sizes).eval()
+        image = torch.empty(1, 3, sizes.image, sizes.image)
+        side = sizes.volume_side
+        volume = torch.empty(1, sizes.volume_channels, sizes.volume_depth, side, side)
+        points, matrix = torch.empty(1, sizes.keypoints, 3), torch.empty(1, 3, 3)
+        feature = torch.empty(1, sizes.expression)
+        flow, occlusion = torch.empty(1, sizes.volume_depth, side, side, 3), torch.empty(1, 1, side, side)
+        runs: list[tuple[str, nn.Module, Callable[[], Any], str]] = [
+            ("keypoint_detector", model.keypoint_detector, lambda: model.keypoint_detector(image), "portrait"),
+            ("appearance_extractor", model.appearance_extractor, lambda: model.appearance_extractor(image), "portrait"),
+            ("affine_estimator", model.affine_estimator, lambda: model.affine_estimator(image), "driven frame"),
+            ("expression_encoder", model.expression_encoder, lambda: model.expression_encoder(image), "driven frame"),
+            ("expression_decoder", model.expression_decoder, lambda: model.expression_decoder(feature, points), "driven frame"),
+            ("dense_motion", model.dense_motion, lambda: model.dense_motion(volume, points, points, matrix), "driven frame"),
+            ("generator", model.generator, lambda: model.generator(volume, flow, occlusion), "driven frame"),
+            ("expression_vae", vae, lambda: vae(feature), "expression"),
+            ("discriminator", judge, lambda: judge(image), "training"),
+        ]
+        return [SizeRow(name, *_count(network, run), per) for name, network, run, per in runs]

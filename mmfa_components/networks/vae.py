@@ -1,0 +1,49 @@
+"""Variational autoencoder of expression features (paper section 3.3, eq. 10-12)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from mmfa_components.networks.presets import Sizes
+
+
+def _layers(widths: tuple[int, ...]) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for before, after in zip(widths[:-1], widths[1:], strict=True):
+        layers += [nn.Linear(before, after), nn.BatchNorm1d(after), nn.LeakyReLU(0.2)]
+    return nn.Sequential(*layers)
+
+
+class ExpressionVAE(nn.Module):
+    """e (N, E) -> mean and log variance (N, Z) (eq. 10); z (N, Z) -> e^ (N, E) (eq. 12).
+
+    Features are normalised inside by the buffers ``centre`` and ``spread`` (E,), measured on the training features.
+    """
+
+    def __init__(self, sizes: Sizes) -> None:
+        super().__init__()
+        hidden = sizes.vae_hidden
+        self.encoder = _layers((sizes.expression, *hidden))
+        self.posterior = nn.Linear(hidden[-1], 2 * sizes.latent)
+        self.decoder = _layers((sizes.latent, *reversed(hidden)))
+        self.last = nn.Linear(hidden[0], sizes.expression)
+        self.register_buffer("centre", torch.zeros(sizes.expression))
+        self.register_buffer("spread", torch.ones(sizes.expression))
+
+    def encode(self, feature: Tensor) -> tuple[Tensor, Tensor]:
+        """Posterior (mean, log variance) of expression features."""
+        hidden = self.posterior(self.encoder((feature - self.centre) / self.spread))
+        mean, log_variance = hidden.chunk(2, 1)
+        return mean, log_variance.clamp(-12.0, 8.0)
+
+    def decode(self, latent: Tensor) -> Tensor:
+        """Expression features of latents."""
+        feature: Tensor = self.last(self.decoder(latent)) * self.spread + self.centre
+        return feature
+
+    def forward(self, feature: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """Reconstruct: (e^, mean, log variance), with z = mean + sigma * eps (eq. 11)."""
+        mean, log_variance = self.encode(feature)
+        noise = torch.randn(mean.shape, generator=generator, device=mean.device, dtype=mean.dtype)
+        return self.decode(mean + torch.exp(0.5 * log_variance) * noise), mean, log_variance
