@@ -1,0 +1,53 @@
+"""Checkpoints of the trainer, and weights files made from them."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import attrs
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from mmfa_components.networks.model import MMFAModel
+from mmfa_components.networks.presets import Sizes
+
+
+def architecture(sizes: Sizes) -> str:
+    """The ``architecture`` text of weights files of a model of these sizes."""
+    return f"mmfa/{sizes.name}/1"
+
+
+def half(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Floating tensors as fp16, others as they are, all contiguous on the CPU."""
+    return {
+        k: (v.detach().half() if v.is_floating_point() else v.detach()).cpu().contiguous().clone() for k, v in tensors.items()
+    }
+
+
+def save_weights(path: Path, module: nn.Module, name: str, facts: dict[str, str]) -> None:
+    """Write a module's tensors as an fp16 weights file whose metadata names the architecture; atomic."""
+    partial = path.with_suffix(".part")
+    save_file(half(module.state_dict()), partial, {"architecture": name, **facts})
+    os.replace(partial, path)
+
+
+def save_model(path: Path, model: MMFAModel, facts: dict[str, str]) -> None:
+    """Write the weights file of a whole model."""
+    sizes = json.dumps(attrs.asdict(model.sizes), sort_keys=True)
+    save_weights(path, model, architecture(model.sizes), {"sizes": sizes, **facts})
+
+
+def save_checkpoint(path: Path, state: dict[str, object]) -> None:
+    """Write everything needed to go on; atomic."""
+    partial = path.with_suffix(".part")
+    torch.save(state, partial)
+    os.replace(partial, path)
+
+
+def load_checkpoint(path: Path, device: torch.device) -> dict[str, object]:
+    """Read what :func:`save_checkpoint` wrote (tensors and plain values only)."""
+    state: dict[str, object] = torch.load(path, map_location=device, weights_only=True)
+    return state
