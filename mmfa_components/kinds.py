@@ -35,12 +35,14 @@ class Context:
     device: where the component's tensors live.  dtype: compute dtype under autocast (float32, bfloat16, float16).
     weights: the catalogue to load weights from.  build: builds another registered component, ``build(kind, name, options)``
     with ``options`` a mapping or an instance of its options class; animators use it to get their parts.
+    spec: looks a registered component up, ``spec(kind, name)``.
     """
 
     device: torch.device
     dtype: torch.dtype
     weights: WeightsCatalogue
     build: Callable[[str, str, Any], Any]
+    spec: Callable[[str, str], ComponentSpec]
 
 
 @attrs.frozen

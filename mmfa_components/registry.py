@@ -96,7 +96,13 @@ class Registry:
         overrides: Mapping[str, Path] | None = None,
     ) -> Context:
         """A context that builds components of this registry."""
-        context = Context(torch.device(device), dtype, self.catalogue(overrides), lambda k, n, o: self.build(k, n, o, context))
+        context = Context(
+            device=torch.device(device),
+            dtype=dtype,
+            weights=self.catalogue(overrides),
+            build=lambda kind, name, options: self.build(kind, name, options, context),
+            spec=self.spec,
+        )
         return context
 
     def build(self, kind: str, name: str, options: Any, context: Context, where: str = "") -> Any:

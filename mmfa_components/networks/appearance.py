@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from torch import Tensor, nn
 
 from mmfa_components.networks.blocks import ConvBlock, DownBlock, ResBlock
@@ -16,7 +18,7 @@ class AppearanceExtractor(nn.Module):
         self.sizes = sizes
         widths = sizes.appearance_channels
         self.stem = ConvBlock(2, 3, widths[0], kernel=7)
-        self.encoder = nn.Sequential(*[DownBlock(2, a, b) for a, b in zip(widths[:-1], widths[1:], strict=True)])
+        self.encoder = nn.Sequential(*[DownBlock(2, a, b) for a, b in itertools.pairwise(widths)])
         self.lift = nn.Conv2d(widths[-1], sizes.volume_channels * sizes.volume_depth, 1)
         self.blocks = nn.Sequential(*[ResBlock(3, sizes.volume_channels) for _ in range(sizes.appearance_blocks)])
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -51,7 +53,7 @@ class Hourglass(nn.Module):
     def __init__(self, channels_in: int, widths: tuple[int, ...]) -> None:
         super().__init__()
         steps = (channels_in, *widths)
-        self.down = nn.ModuleList(DownBlock(3, a, b) for a, b in zip(steps[:-1], steps[1:], strict=True))
+        self.down = nn.ModuleList(DownBlock(3, a, b) for a, b in itertools.pairwise(steps))
         ups, width = [], steps[-1]
         for skip in reversed(steps[:-1]):
             ups.append(UpBlock(3, width, skip))

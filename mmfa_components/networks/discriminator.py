@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import spectral_norm
@@ -17,7 +19,7 @@ class Discriminator(nn.Module):
         widths = (3, *sizes.discriminator_channels)
         self.layers = nn.ModuleList(
             spectral_norm(nn.Conv2d(a, b, 4, stride=2 if step < 3 else 1, padding=1))
-            for step, (a, b) in enumerate(zip(widths[:-1], widths[1:], strict=True))
+            for step, (a, b) in enumerate(itertools.pairwise(widths))
         )
         self.score = spectral_norm(nn.Conv2d(widths[-1], 1, 4, padding=1))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -38,7 +40,7 @@ class ExpressionDecoder(nn.Module):
         super().__init__()
         widths = (sizes.expression + 3 * sizes.keypoints, *sizes.expression_hidden)
         layers: list[nn.Module] = []
-        for before, after in zip(widths[:-1], widths[1:], strict=True):
+        for before, after in itertools.pairwise(widths):
             layers += [nn.Linear(before, after), nn.BatchNorm1d(after), nn.ReLU()]
         self.layers = nn.Sequential(*layers)
         self.last = nn.Linear(widths[-1], 3 * sizes.keypoints)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -24,7 +26,7 @@ class MultiScaleGenerator(nn.Module):
         self.to_image = nn.ModuleList(
             nn.Conv2d(w, 3, k, padding=k // 2) for w, k in zip(widths, (3, 3, 7), strict=True)
         )
-        self.up = nn.ModuleList(UpBlock(2, a + 3, b) for a, b in zip(widths[:-1], widths[1:], strict=True))
+        self.up = nn.ModuleList(UpBlock(2, a + 3, b) for a, b in itertools.pairwise(widths))
 
     def forward(self, volume: Tensor, flow: Tensor, occlusion: Tensor) -> list[Tensor]:
         """Generate the three images, coarse first."""

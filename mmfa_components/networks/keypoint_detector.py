@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -33,10 +35,10 @@ class KeypointDetector(nn.Module):
         self.sizes = sizes
         widths = sizes.keypoint_channels
         self.stem = ConvBlock(2, 3, widths[0])
-        self.encoder = nn.Sequential(*[DownBlock(2, a, b) for a, b in zip(widths[:-1], widths[1:], strict=True)])
+        self.encoder = nn.Sequential(*[DownBlock(2, a, b) for a, b in itertools.pairwise(widths)])
         self.lift = nn.Conv2d(widths[-1], sizes.keypoint_volume * sizes.keypoint_depth, 1)
         ups = (sizes.keypoint_volume, *sizes.keypoint_ups)
-        self.decoder = nn.Sequential(*[UpBlock(3, a, b) for a, b in zip(ups[:-1], ups[1:], strict=True)])
+        self.decoder = nn.Sequential(*[UpBlock(3, a, b) for a, b in itertools.pairwise(ups)])
         self.heat = conv(3, ups[-1], sizes.keypoints)
 
     def forward(self, image: Tensor) -> Tensor:

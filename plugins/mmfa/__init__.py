@@ -1,0 +1,54 @@
+"""MMFA: the system of the paper, each stage a component, composed by one animator. Its weights lie in this folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mmfa_components import records as r
+from mmfa_components.hookspecs import hookimpl
+from mmfa_components.kinds import ComponentSpec
+from mmfa_components.weights import WeightsFile
+from plugins.mmfa import parts
+from plugins.mmfa.animator import AnimatorOptions, make_animator
+
+HERE = Path(__file__).parent
+MODEL_VERSION = "1"
+LICENCE = "research use only (see MODEL_CARD.md)"
+
+
+def _spec(kind: str, factory: type, needs: tuple[type[r.Record], ...], gives: tuple[type[r.Record], ...], summary: str) -> ComponentSpec:
+    weights = () if kind == "discriminator" else ("mmfa_vae_base",) if kind == "expression_vae" else ("mmfa_base",)
+    return ComponentSpec(kind, "mmfa", factory, needs, gives, parts.PartOptions, MODEL_VERSION, weights, summary)
+
+
+@hookimpl
+def mmfa_components() -> list[ComponentSpec]:
+    """The eight parts and the animator."""
+    frames = (r.Frames,)
+    posed = (r.Appearance, r.Keypoints, r.Keypoints)
+    return [
+        _spec("keypoint_detector", parts.KeypointDetector, frames, (r.CanonicalKeypoints,), "2D encoder, 3D decoder, soft-argmax"),
+        _spec("affine_estimator", parts.AffineEstimator, frames, (r.Affine,), "scale s > 0 and translation t"),
+        _spec("expression_codec", parts.ExpressionCodec, frames, (r.Expression, r.Deformation), "e = E(I), delta = D(e, x_c)"),
+        _spec("expression_vae", parts.ExpressionVAE, (r.Expression,), (r.Latent,), "Gaussian latent of e"),
+        _spec("appearance_extractor", parts.AppearanceExtractor, frames, (r.Appearance,), "feature volume of a portrait"),
+        _spec("dense_motion", parts.DenseMotion, posed, (r.DenseMotion,), "masks over sparse motions, occlusion"),
+        _spec("generator", parts.Generator, (r.Appearance, r.DenseMotion), (r.Rendering,), "images of side 64, 128, 256"),
+        _spec("discriminator", parts.Discriminator, frames, (r.Scores,), "patch scores for training"),
+        ComponentSpec(
+            "animator", "mmfa", make_animator, (r.Frames, r.Landmarks), (r.Identity, r.Motion, r.Frames), AnimatorOptions,
+            MODEL_VERSION, ("mmfa_base",), "Motion Manipulation via Unsupervised Keypoint Positioning in Face Animation",
+        ),
+    ]  # fmt: skip
+
+
+@hookimpl
+def mmfa_weights() -> list[WeightsFile]:
+    """The shipped ``base`` model, and names under which a user's own files can be given."""
+    own = "train it (python -m pipelines.training.train) and name the file in [weights]"
+    return [
+        WeightsFile("mmfa_base", HERE / "mmfa_base.safetensors", "mmfa/base/1", "", LICENCE, "trained by this project"),
+        WeightsFile("mmfa_paper", HERE / "mmfa_paper.safetensors", "mmfa/paper/1", "", "", f"not shipped: {own}"),
+        WeightsFile("mmfa_vae_base", HERE / "mmfa_vae_base.safetensors", "mmfa-vae/base/1", "", LICENCE, f"not shipped yet: {own}"),
+        WeightsFile("mmfa_vae_paper", HERE / "mmfa_vae_paper.safetensors", "mmfa-vae/paper/1", "", "", f"not shipped: {own}"),
+    ]

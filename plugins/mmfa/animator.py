@@ -1,0 +1,101 @@
+"""The MMFA animator: composes the parts into portrait -> Identity, frames -> Motion, (Identity, Motion) -> frames."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from mmfa_components import records as r
+from mmfa_components.errors import ConfigError, RecordError, did_you_mean
+from mmfa_components.geometry.compose import compose
+from mmfa_components.kinds import ComponentSpec, Context
+
+GIVES: Mapping[str, tuple[type[r.Record], ...]] = {
+    "rotation_estimator": (r.Rotation,),
+    "keypoint_detector": (r.CanonicalKeypoints,),
+    "affine_estimator": (r.Affine,),
+    "expression_codec": (r.Expression, r.Deformation),
+    "appearance_extractor": (r.Appearance,),
+    "dense_motion": (r.DenseMotion,),
+    "generator": (r.Rendering,),
+}
+"""The kinds of part, and the records each must give."""
+
+
+@attrs.frozen
+class AnimatorOptions:
+    """Which component each part is, and their options.
+
+    preset, weights: handed to every part called "mmfa" (see PartOptions).  parts: options by kind, over those two.
+    """
+
+    preset: str = "base"
+    weights: str = ""
+    rotation_estimator: str = "facemesh"
+    keypoint_detector: str = "mmfa"
+    affine_estimator: str = "mmfa"
+    expression_codec: str = "mmfa"
+    appearance_extractor: str = "mmfa"
+    dense_motion: str = "mmfa"
+    generator: str = "mmfa"
+    parts: dict[str, dict[str, Any]] = attrs.field(factory=dict)
+
+
+def make_animator(options: AnimatorOptions, context: Context) -> MMFAAnimator:
+    """Build the animator. Raises ConfigError when a part is of an unknown kind or gives other records than MMFA needs."""
+    for kind in options.parts:
+        if kind not in GIVES:
+            raise ConfigError(f"MMFA has no part {kind!r}", where="animator.options.parts", fix=did_you_mean(kind, GIVES))
+    built: dict[str, Any] = {}
+    specs: dict[str, ComponentSpec] = {}
+    for kind, gives in GIVES.items():
+        name: str = getattr(options, kind)
+        spec = specs[kind] = context.spec(kind, name)
+        if not set(gives) <= set(spec.gives):
+            wanted = ", ".join(g.__name__ for g in gives)
+            raise ConfigError(f"{kind} {name!r} does not give {wanted}", where=f"animator.options.{kind}", fix="choose another")
+        own = {"preset": options.preset, "weights": options.weights} if name == "mmfa" else {}
+        built[kind] = context.build(kind, name, {**own, **options.parts.get(kind, {})})
+    return MMFAAnimator(built, specs["rotation_estimator"])
+
+
+class MMFAAnimator:
+    """MMFA on 256x256 crops (paper Fig. 2). All methods take and give records on one device."""
+
+    crop_size = 256
+    motion: type[r.Record] = r.Motion
+
+    def __init__(self, parts: Mapping[str, Any], rotation_spec: ComponentSpec) -> None:
+        self.parts = parts
+        self.rotation_needs = rotation_spec.needs
+
+    def encode(self, crops: r.Frames) -> r.Identity:
+        """Canonical keypoints and appearance of portraits (N, 3, 256, 256)."""
+        canonical: r.CanonicalKeypoints = self.parts["keypoint_detector"](crops)
+        appearance: r.Appearance = self.parts["appearance_extractor"](crops)
+        return r.Identity(canonical.points, appearance.volume)
+
+    def decompose(self, crops: r.Frames, landmarks: r.Landmarks) -> r.Motion:
+        """Rotation, scale, translation and expression of frames (N, 3, 256, 256); landmarks in pixels of the crops."""
+        at_hand: dict[type[r.Record], r.Record] = {r.Frames: crops, r.Landmarks: landmarks}
+        missing = [need.__name__ for need in self.rotation_needs if need not in at_hand]
+        if missing:
+            raise RecordError(f"the rotation estimator needs {', '.join(missing)}", where="animator.options.rotation_estimator")
+        rotation: r.Rotation = self.parts["rotation_estimator"](*[at_hand[need] for need in self.rotation_needs])
+        affine: r.Affine = self.parts["affine_estimator"](crops)
+        expression: r.Expression = self.parts["expression_codec"].encode(crops)
+        return r.Motion(rotation.matrix.to(affine.scale), affine.scale, affine.translation, expression.feature)
+
+    def render(self, identity: r.Identity, source: r.Motion, driving: r.Motion) -> r.Frames:
+        """Frames (N, 3, 256, 256) of the identity moved from its own motion ``source`` to ``driving`` (eq. 5 for both)."""
+        canonical, appearance = r.CanonicalKeypoints(identity.canonical), r.Appearance(identity.volume)
+        posed = []
+        for motion in (source, driving):
+            rows = canonical if len(canonical) in (1, len(motion)) else r.CanonicalKeypoints(canonical.points[:1])
+            deformation = self.parts["expression_codec"].decode(r.Expression(motion.expression), rows)
+            posed.append(compose(rows, deformation, motion))
+        flow: r.DenseMotion = self.parts["dense_motion"](appearance, *posed)
+        rendering: r.Rendering = self.parts["generator"](appearance, flow)
+        return r.Frames(rendering.image.clamp(0, 1))

@@ -1,0 +1,176 @@
+"""MMFA's stages as components: each wraps one network, takes records and gives records."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+import attrs
+import torch
+from torch import Tensor, nn
+
+from mmfa_components import records as r
+from mmfa_components.kinds import Context
+from mmfa_components.networks import affine, appearance, dense_motion, discriminator, expression, generator, keypoint_detector, vae
+from mmfa_components.networks.blocks import fold_norms
+from mmfa_components.networks.model import relative_jacobian
+from mmfa_components.networks.presets import Sizes, preset
+from mmfa_components.weights import load_into
+
+
+@attrs.frozen
+class PartOptions:
+    """Options of every MMFA part.
+
+    preset: sizes of the networks, "base" or "paper".  weights: name of the weights file; "" is the preset's own.
+    """
+
+    preset: str = "base"
+    weights: str = ""
+
+
+class _Part:
+    """Loads one or more networks of a weights file and runs them under the context's precision."""
+
+    family = "mmfa"
+
+    def __init__(self, options: PartOptions, context: Context) -> None:
+        self.sizes: Sizes = preset(options.preset)
+        self.context = context
+        self.weights = options.weights or f"{self.family}_{options.preset}"
+
+    def load(self, prefix: str, network: nn.Module) -> nn.Module:
+        """Load the tensors under ``prefix.`` (all for ""), fold batch norms into convolutions, move to the device. Raises WeightsError."""
+        tensors = self.context.weights.read(self.weights)
+        start = f"{prefix}." if prefix else ""
+        own = {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
+        load_into(network, own, f"{self.context.weights.path(self.weights)} ({prefix or 'all'})")
+        fold_norms(network.eval().requires_grad_(False))
+        return network.to(self.context.device)
+
+    def autocast(self) -> contextlib.AbstractContextManager[Any]:
+        """The precision to run networks in; float32 runs them plainly."""
+        dtype = self.context.dtype
+        return torch.autocast(self.context.device.type, dtype, enabled=dtype != torch.float32)
+
+
+class KeypointDetector(_Part):
+    """Frames (N, 3, 256, 256) -> CanonicalKeypoints (N, K, 3)."""
+
+    def __init__(self, options: PartOptions, context: Context) -> None:
+        super().__init__(options, context)
+        self.network = self.load("keypoint_detector", keypoint_detector.KeypointDetector(self.sizes))
+
+    def __call__(self, crops: r.Frames) -> r.CanonicalKeypoints:
+        """Detect canonical keypoints."""
+        with self.autocast():
+            return r.CanonicalKeypoints(self.network(crops.rgb))
+
+
+class AffineEstimator(_Part):
+    """Frames (N, 3, 256, 256) -> Affine."""
+
+    def __init__(self, options: PartOptions, context: Context) -> None:
+        super().__init__(options, context)
+        self.network = self.load("affine_estimator", affine.AffineEstimator(self.sizes))
+
+    def __call__(self, crops: r.Frames) -> r.Affine:
+        """Estimate scale and translation."""
+        with self.autocast():
+            return r.Affine(*self.network(crops.rgb))
+
+
+class ExpressionCodec(_Part):
+    """Frames -> Expression (N, E); Expression with CanonicalKeypoints -> Deformation (N, K, 3) (eq. 4)."""
+
+    def __init__(self, options: PartOptions, context: Context) -> None:
+        super().__init__(options, context)
+        self.encoder = self.load("expression_encoder", expression.ExpressionEncoder(self.sizes))
+        self.decoder = self.load("expression_decoder", expression.ExpressionDecoder(self.sizes))
+
+    def encode(self, crops: r.Frames) -> r.Expression:
+        """Encode the expression of images."""
+        with self.autocast():
+            return r.Expression(self.encoder(crops.rgb))
+
+    def decode(self, expression: r.Expression, canonical: r.CanonicalKeypoints) -> r.Deformation:
+        """Deformation of canonical keypoints; one row of ``canonical`` serves all frames."""
+        points = canonical.points.expand(len(expression), -1, -1)
+        return r.Deformation(self.decoder(expression.feature, points))
+
+
+class ExpressionVAE(_Part):
+    """Expression <-> Gaussian latent (eq. 10, 12)."""
+
+    family = "mmfa_vae"
+
+    def __init__(self, options: PartOptions, context: Context) -> None:
+        super().__init__(options, context)
+        network = self.load("", vae.ExpressionVAE(self.sizes))
+        assert isinstance(network, vae.ExpressionVAE)
+        self.network = network
+
+    def encode(self, expression: r.Expression) -> r.Latent:
+        """Posterior of features."""
+        return r.Latent(*self.network.encode(expression.feature))
+
+    def decode(self, latent: Tensor) -> r.Expression:
+        """Features of latents (N, Z)."""
+        return r.Expression(self.network.decode(latent))
+
+
+class AppearanceExtractor(_Part):
+    """Frames (N, 3, 256, 256) -> Appearance (N, C, D, 64, 64)."""
+
+    def __init__(self, options: PartOptions, context: Context) -> None:
+        super().__init__(options, context)
+        self.network = self.load("appearance_extractor", appearance.AppearanceExtractor(self.sizes))
+
+    def __call__(self, crops: r.Frames) -> r.Appearance:
+        """Extract the volume."""
+        with self.autocast():
+            return r.Appearance(self.network(crops.rgb).float())
+
+
+class DenseMotion(_Part):
+    """Appearance, source and driving Keypoints -> DenseMotion (eq. 1, 2). One source row serves all driving rows."""
+
+    def __init__(self, options: PartOptions, context: Context) -> None:
+        super().__init__(options, context)
+        self.network = self.load("dense_motion", dense_motion.DenseMotionNetwork(self.sizes))
+
+    def __call__(self, appearance: r.Appearance, source: r.Keypoints, driving: r.Keypoints) -> r.DenseMotion:
+        """Estimate dense motion."""
+        count = len(driving)
+        volume = appearance.volume.expand(count, -1, -1, -1, -1)
+        jacobian = relative_jacobian(source.frame.expand(count, -1, -1), driving.frame)
+        with self.autocast():
+            return r.DenseMotion(*self.network(volume, source.points.expand(count, -1, -1), driving.points, jacobian))
+
+
+class Generator(_Part):
+    """Appearance, DenseMotion -> Rendering."""
+
+    def __init__(self, options: PartOptions, context: Context) -> None:
+        super().__init__(options, context)
+        self.network = self.load("generator", generator.MultiScaleGenerator(self.sizes))
+
+    def __call__(self, appearance: r.Appearance, motion: r.DenseMotion) -> r.Rendering:
+        """Generate images of three sizes."""
+        volume = appearance.volume.expand(len(motion), -1, -1, -1, -1)
+        with self.autocast():
+            return r.Rendering(*self.network(volume, motion.flow, motion.occlusion))
+
+
+class Discriminator(_Part):
+    """Frames (N, 3, 256, 256) -> Scores; random weights until training gives it some (it is used in training only)."""
+
+    def __init__(self, options: PartOptions, context: Context) -> None:
+        super().__init__(options, context)
+        self.network = discriminator.Discriminator(self.sizes).to(context.device)
+        if options.weights:
+            self.network = self.load("", self.network)  # type: ignore[assignment]
+
+    def __call__(self, crops: r.Frames) -> r.Scores:
+        """Judge images."""
+        return r.Scores(self.network(crops.rgb)[0])
