@@ -1,0 +1,136 @@
+"""Filling gaps of a sequence, steadying it, and naming runs of its frames."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Generic, TypeVar
+
+import attrs
+import torch
+from torch import Tensor
+
+from mmfa_components.geometry.rotations import nearest_rotation, slerp
+from mmfa_components.records import Record
+
+R = TypeVar("R", bound=Record)
+
+
+def between(left: R, right: R, weight: Tensor) -> R:
+    """Rows ``weight`` (N,) of the way from ``left`` (N = 1) to ``right`` (N = 1).
+
+    Fields called ``rotation`` or ``matrix`` with shape (N, 3, 3) are interpolated along the shortest arc, floating-point fields
+    linearly, others keep the left value. Differentiable in both ends and in the weight.
+    """
+    rows: dict[str, Tensor] = {}
+    for name, start in left.tensors().items():
+        end: Tensor = getattr(right, name)
+        start, end = start.expand(len(weight), *start.shape[1:]), end.expand(len(weight), *end.shape[1:])
+        if name in ("rotation", "matrix") and start.shape[1:] == (3, 3):
+            rows[name] = slerp(start, end, weight)
+        elif start.is_floating_point():
+            rows[name] = torch.lerp(start, end, weight.to(start).view(-1, *[1] * (start.dim() - 1)))
+        else:
+            rows[name] = start
+    return attrs.evolve(left, **rows)
+
+
+@attrs.define
+class GapFiller(Generic[R]):
+    """Fills missing rows of a framewise sequence that arrives span by span; holds one row, whatever the length of a gap.
+
+    A gap of at most ``max_gap`` rows between two present ones is interpolated (:func:`between`). Longer gaps repeat the last
+    present row, a gap at the start the first one, a gap at the end the last one. ``mark(rows, interpolated)`` may change filled rows.
+    """
+
+    max_gap: int
+    mark: Callable[[R, bool], R] = attrs.field(default=lambda rows, interpolated: rows)
+    block: int = 64
+    _last: R | None = None
+    _missing: int = 0
+
+    def push(self, rows: R, present: Sequence[bool]) -> Iterator[R]:
+        """Add a span: ``rows`` hold the present rows only, in order. Yields filled rows, in order, as soon as they are known."""
+        taken = start = 0
+        for here in [*present, None]:
+            if here:
+                if self._missing:
+                    yield from self._close(rows[taken : taken + 1])
+                taken += 1
+            else:
+                if taken > start:
+                    yield rows[start:taken]
+                    self._last, start = rows[taken - 1 : taken], taken
+                if here is False:
+                    self._missing += 1
+
+    def skip(self, count: int) -> None:
+        """Add ``count`` missing rows."""
+        self._missing += count
+
+    def finish(self) -> Iterator[R]:
+        """End of the sequence: the last present row repeated over a trailing gap (nothing when no row ever was present)."""
+        if self._last is not None:
+            yield from self._repeat(self._last)
+
+    def _close(self, row: R) -> Iterator[R]:
+        if self._last is not None and self._missing <= self.max_gap:
+            weight = torch.arange(1, self._missing + 1, device=row.device, dtype=torch.float32) / (self._missing + 1)
+            self._missing = 0
+            yield self.mark(between(self._last, row, weight), True)
+        else:
+            yield from self._repeat(row if self._last is None else self._last)
+
+    def _repeat(self, row: R) -> Iterator[R]:
+        while self._missing:
+            count = min(self._missing, self.block)
+            self._missing -= count
+            yield self.mark(row[torch.zeros(count, dtype=torch.long, device=row.device)], False)
+
+
+def bridged(found: Tensor, max_gap: int) -> Tensor:
+    """Where a face was found or its gap is short enough to bridge: (N,) bool from ``found`` (N,) bool.
+
+    Gaps at the start or the end of the clip have nothing to bridge to and stay False.
+    """
+    usable = found.clone()
+    for start, stop in runs(~found):
+        if start > 0 and stop < len(found) and stop - start <= max_gap:
+            usable[start:stop] = True
+    return usable
+
+
+def runs(flags: Tensor) -> list[tuple[int, int]]:
+    """Runs of True in ``flags`` (N,) as half-open (start, stop) frame ranges."""
+    edges = torch.diff(flags.to(torch.int8), prepend=flags.new_zeros(1).to(torch.int8), append=flags.new_zeros(1).to(torch.int8))
+    return list(zip((edges == 1).nonzero().flatten().tolist(), (edges == -1).nonzero().flatten().tolist(), strict=True))
+
+
+def ranges_of(flags: Tensor) -> list[str]:
+    """Runs of True in ``flags`` (N,) as text, both ends included: ``["3", "10-14"]``."""
+    return [str(start) if stop - start == 1 else f"{start}-{stop - 1}" for start, stop in runs(flags)]
+
+
+def smooth(values: Tensor, radius: int) -> Tensor:
+    """A centred average (triangular window of ``2 radius + 1`` frames) along the first axis: steadier, without lag.
+
+    values: (N, ...) float; rotations (N, 3, 3) go through :func:`smooth_rotation`. At the ends the window shrinks evenly on both
+    sides, so a straight line stays that line. ``radius`` 0 returns the values themselves.
+    """
+    frames = len(values)
+    if radius <= 0 or frames < 3:
+        return values
+    index = torch.arange(frames, device=values.device)
+    reach = torch.minimum(torch.minimum(index, frames - 1 - index), torch.full_like(index, radius))  # (N,)
+    total = torch.zeros_like(values)
+    weights = torch.zeros(frames, device=values.device, dtype=values.dtype)
+    for offset in range(-radius, radius + 1):
+        weight = (reach + 1 - abs(offset)).clamp_min(0).to(values)  # (N,)
+        other = (index + offset).clamp(0, frames - 1)
+        total = total + weight.view(-1, *[1] * (values.dim() - 1)) * values[other]
+        weights = weights + weight
+    return total / weights.view(-1, *[1] * (values.dim() - 1))
+
+
+def smooth_rotation(rotation: Tensor, radius: int) -> Tensor:
+    """As :func:`smooth` for rotations (N, 3, 3): the average, projected onto the nearest rotation."""
+    return nearest_rotation(smooth(rotation, radius)) if radius > 0 else rotation

@@ -1,0 +1,138 @@
+"""Clips and portraits made ready for jobs: each video is tracked and decomposed once, each portrait encoded once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import attrs
+import torch
+from torch import Tensor
+
+from cache import CacheKey
+from mmfa_components.errors import MediaError
+from mmfa_components.geometry.track import ranges_of
+from mmfa_components.records import FaceTrack, Motion
+from pipelines.config.schema import Face
+from pipelines.engines.base import Engine
+from pipelines.engines.progress import Progress
+from pipelines.media import MediaInfo, content_digest, probe
+from pipelines.reports import InputReport
+from pipelines.stages.crop import MARGIN, face_boxes, stable_square
+from pipelines.stages.decompose import DecomposedSpan, DecomposeUnit, decompose_span, fill_gaps
+from pipelines.stages.encode import Portrait, StillUnit, encode_still
+from pipelines.stages.store import Store, Timestamps, iterate
+from pipelines.stages.track import TrackUnit, track_clip
+from pipelines.stages.worker import Stopwatch
+
+
+@attrs.frozen(eq=False)
+class Clip:
+    """A video made ready: its stored track, motion and times (read span by span), its crop square (4,), and its part of the report."""
+
+    path: Path
+    info: MediaInfo
+    track: Any
+    motion: Any
+    times: Any
+    square: Tensor
+    report: InputReport
+
+    @property
+    def frames(self) -> int:
+        """Frames of the clip, as decoded."""
+        return len(self.motion)
+
+
+class Preparation:
+    """Prepares inputs on an engine, with a store for what comes out."""
+
+    def __init__(self, engine: Engine, store: Store, progress: Progress, span: int) -> None:
+        self.engine, self.store, self.progress, self.span = engine, store, progress, span
+
+    def portrait(self, path: Path, face: Face, report: InputReport) -> Portrait:
+        """Encode a portrait. Raises MediaError or NoFaceError."""
+        self.progress.start(f"encode {path.name}", 1)
+        portrait = next(iter(self.engine.map(encode_still, [StillUnit(path, face)])))
+        report.frames = 1
+        report.seconds = dict(portrait.seconds)
+        return portrait
+
+    def clip(self, path: Path, face: Face, report: InputReport) -> Clip:
+        """Track and decompose a video, or take both from the cache. Raises MediaError or NoFaceError."""
+        info = probe(path)
+        if info.kind != "video":
+            raise MediaError("is a still image, a video is needed here", where=str(path), fix="name it under inputs.sources, or give a video")
+        watch = Stopwatch()
+        track, times = self._track(path, info, face, report, watch)
+        boxes, found, usable = [], [], []
+        for rows in iterate(track, self.span):
+            boxes.append(face_boxes(rows))
+            found.append(rows.found)
+            usable.append(rows.usable)
+        square = stable_square(torch.cat(boxes), face.crop_ratio)
+        seen, used = torch.cat(found), torch.cat(usable)
+        report.lost, report.bridged = ranges_of(~used), ranges_of(used & ~seen)
+        motion = self._motion(path, face, track, square, report, watch)
+        report.frames, report.seconds = len(motion), watch.seconds
+        return Clip(path, info, track, motion, times, square, report)
+
+    def _track(self, path: Path, info: MediaInfo, face: Face, report: InputReport, watch: Stopwatch) -> tuple[Any, Any]:
+        facts = self.engine.facts
+        key = CacheKey.of(
+            FaceTrack, [facts.detector, facts.landmarks], _face_options(face), report.digest, path.name, facts.precision
+        )  # fmt: skip
+        times_key = CacheKey.of(Timestamps, [], {}, report.digest, path.name, "exact")
+        stored, stored_times = self.store.get(key), self.store.get(times_key)
+        if stored is not None and stored_times is not None:
+            report.cached["track"] = stored[1]
+            return stored[0], stored_times[0]
+        pts: list[int] = []
+
+        def make() -> Iterator[FaceTrack]:
+            pts.clear()
+            self.progress.start(f"follow the face in {path.name}", info.frames)
+            for step in self.engine.stream(track_clip, TrackUnit(path, face, info.width, info.height)):
+                watch.add(step.seconds)
+                pts.extend(step.pts)
+                yield from step.rows
+
+        track = self.store.fill(key, FaceTrack, make)
+        times = self.store.fill(times_key, Timestamps, lambda: [Timestamps(torch.tensor(pts, dtype=torch.int64))])
+        report.cached["track"] = False
+        return track, times
+
+    def _motion(self, path: Path, face: Face, track: Any, square: Tensor, report: InputReport, watch: Stopwatch) -> Any:
+        facts = self.engine.facts
+        options = {**_face_options(face), "margin": MARGIN, "crop_size": facts.crop_size}
+        key = CacheKey.of(facts.motion, facts.all(), options, report.digest, path.name, facts.precision)
+        stored = self.store.get(key)
+        report.cached["motion"] = stored is not None and stored[1]
+        if stored is not None:
+            return stored[0]
+
+        def units() -> Iterator[DecomposeUnit]:
+            for start in range(0, len(track), self.span):
+                yield DecomposeUnit(path, start, track.read(start, min(start + self.span, len(track))), square)
+
+        def timed() -> Iterator[DecomposedSpan]:
+            for span in self.engine.map(decompose_span, units()):
+                watch.add(span.seconds)
+                yield span
+
+        def make() -> Iterator[Motion]:
+            self.progress.start(f"decompose {path.name}", len(track))
+            return fill_gaps(timed(), face.max_gap)
+
+        return self.store.fill(key, facts.motion, make)
+
+
+def input_report(path: Path, kind: str) -> InputReport:
+    """The report of an input, with its content digest. Raises MediaError when the file cannot be read."""
+    return InputReport(str(path), kind, content_digest(path))
+
+
+def _face_options(face: Face) -> dict[str, Any]:
+    """The options that decide a track."""
+    return {"select": face.select, "max_gap": face.max_gap, "crop_ratio": face.crop_ratio, "min_score": face.min_score}

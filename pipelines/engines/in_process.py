@@ -1,0 +1,73 @@
+"""The in-process engine: one worker in a thread of this process, a little ahead of the main thread, which writes files."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import torch
+
+from mmfa_components.registry import Registry
+from pipelines.config.schema import Pipeline
+from pipelines.stages.components import Facts, build_components
+from pipelines.stages.worker import Worker
+
+U = TypeVar("U")
+T = TypeVar("T")
+AHEAD = 1
+"""Units computed ahead of the one that is being written."""
+
+
+class InProcessEngine:
+    """Runs all units on the device of this process. Networks run under inference mode; their precision is their own concern."""
+
+    def __init__(self, pipeline: Pipeline, registry: Registry, tick: Callable[[int], None]) -> None:
+        if pipeline.engine.threads:
+            torch.set_num_threads(pipeline.engine.threads)
+        components = build_components(pipeline, registry)
+        self.facts: Facts = components.facts
+        self.worker = Worker(components, pipeline.engine.batch, tick)
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="mmfa-worker")
+
+    def map(self, work: Callable[[Worker, U], T], units: Iterable[U]) -> Iterator[T]:
+        """See Engine."""
+        waiting: deque[Future[T]] = deque()
+        try:
+            for unit in units:
+                waiting.append(self._pool.submit(self._call, work, unit))
+                if len(waiting) > AHEAD:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+    def stream(self, work: Callable[[Worker, U], Iterator[T]], unit: U) -> Iterator[T]:
+        """See Engine."""
+        steps = work(self.worker, unit)
+        end = object()
+
+        def step() -> Any:
+            with torch.inference_mode():
+                return next(steps, end)
+
+        future = self._pool.submit(step)
+        try:
+            while (result := future.result()) is not end:
+                future = self._pool.submit(step)
+                yield result
+        finally:
+            future.cancel()
+
+    def close(self) -> None:
+        """See Engine."""
+        self.worker.stop.set()
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        self.worker.frames.close()
+
+    def _call(self, work: Callable[[Worker, U], T], unit: U) -> T:
+        with torch.inference_mode():
+            return work(self.worker, unit)

@@ -1,0 +1,61 @@
+"""Job keys: one digest of everything that determines the bytes of a result, kept in the result's own metadata."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from mmfa_components.errors import MMFAError
+from pipelines.config.schema import Face, Job, Pipeline
+from pipelines.media import read_metadata
+from pipelines.stages.components import Facts
+
+RESULTS_VERSION = 1
+"""Raised whenever the stages change what comes out for the same inputs and options."""
+METADATA_KEY = "mmfa"
+
+
+def job_face(pipeline: Pipeline, job: Job) -> Face:
+    """The face options of a job: the pipeline's, with the job's own choice of face."""
+    return pipeline.face if job.face in (None, "") else attrs.evolve(pipeline.face, select=job.face)
+
+
+def job_reference(pipeline: Pipeline, job: Job) -> str | int:
+    """The reference frame of a job: its own, or the pipeline's."""
+    return pipeline.transfer.reference if job.reference in (None, "") else job.reference  # type: ignore[return-value]
+
+
+def job_key(pipeline: Pipeline, job: Job, facts: Facts, source_digest: str, driving_digest: str) -> str:
+    """The key of a job (hex). Where it runs, in which batches and under which file names does not count."""
+    face, output = attrs.asdict(job_face(pipeline, job)), attrs.asdict(pipeline.output)
+    body = {
+        "version": RESULTS_VERSION,
+        "source": source_digest,
+        "driving": driving_digest,
+        "components": facts.all(),
+        "precision": facts.precision,
+        "face": {k: face[k] for k in ("select", "max_gap", "crop_ratio", "min_score", "smooth")},
+        "transfer": {**attrs.asdict(pipeline.transfer), "reference": job_reference(pipeline, job)},
+        "output": {k: output[k] for k in ("frame", "codec", "quality", "audio")},
+    }
+    return hashlib.sha256(json.dumps(body, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def read_notes(output: Path) -> dict[str, Any]:
+    """What a finished result says of itself (``key``, ``frames``, ...); empty when there is none or it is not ours."""
+    if not output.is_file():
+        return {}
+    try:
+        notes = json.loads(read_metadata(output).get(METADATA_KEY, "{}"))
+    except (MMFAError, ValueError, OSError):
+        return {}
+    return notes if isinstance(notes, dict) else {}
+
+
+def write_notes(notes: dict[str, Any]) -> dict[str, str]:
+    """``notes`` as the metadata of a result."""
+    return {METADATA_KEY: json.dumps(notes, separators=(",", ":"))}

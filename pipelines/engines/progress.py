@@ -1,0 +1,77 @@
+"""Progress for people: bars with frames/s and time left on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
+from rich.text import Text
+
+SECONDS_BETWEEN_LINES = 5.0
+
+
+class _Speed(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        unit = task.fields.get("unit", "")
+        return Text(f"{task.speed:.1f} {unit}/s" if unit and task.speed else "", style="cyan")
+
+
+class Progress:
+    """One bar for the batch (jobs), one for the clip at hand (frames). ``advance`` may be called from any thread."""
+
+    def __init__(self, console: Console, jobs: int) -> None:
+        self.console, self.jobs, self.finished = console, jobs, 0
+        self.bars: Bars | None = None
+        if console.is_terminal:
+            columns = (
+                TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Speed(), TextColumn("left"), TimeRemainingColumn()
+            )  # fmt: skip
+            self.bars = Bars(*columns, console=console)
+            self.batch = self.bars.add_task("jobs", total=jobs, unit="")
+            self.clip = self.bars.add_task("", total=None, unit="frames", visible=False)
+        self.start("", None)
+
+    def __enter__(self) -> Progress:
+        if self.bars:
+            self.bars.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self.bars:
+            self.bars.stop()
+
+    def start(self, text: str, frames: int | None) -> None:
+        """A new piece of work on ``frames`` frames (None: not known)."""
+        self.text, self.total, self.count = text, frames, 0
+        self.since = self.last_line = time.monotonic()
+        if self.bars:
+            self.bars.reset(self.clip, description=text, total=frames, visible=bool(text))
+
+    def advance(self, frames: int) -> None:
+        """``frames`` more are done."""
+        self.count += frames
+        if self.bars:
+            self.bars.update(self.clip, advance=frames)
+        elif time.monotonic() - self.last_line >= SECONDS_BETWEEN_LINES:
+            self.last_line = time.monotonic()
+            self.console.print(self._line(), highlight=False, markup=False)
+
+    def job_done(self, line: str) -> None:
+        """A job is finished, skipped or failed."""
+        self.finished += 1
+        if self.bars:
+            self.bars.update(self.batch, completed=self.finished)
+        self.say(f"[{self.finished}/{self.jobs}] {line}")
+
+    def say(self, line: str) -> None:
+        """Print a line above the bars."""
+        self.console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    def _line(self) -> str:
+        speed = self.count / max(time.monotonic() - self.since, 1e-6)
+        total = f"/{self.total}" if self.total else ""
+        left = f", {(self.total - self.count) / speed:.0f} s left" if self.total and speed and self.total >= self.count else ""
+        return f"  {self.text}: {self.count}{total} frames, {speed:.1f} frames/s{left} (job {self.finished + 1} of {self.jobs})"

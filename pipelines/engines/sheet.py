@@ -1,0 +1,87 @@
+"""Gathers the pictures of the contact sheet from the files themselves, so that skipped jobs appear as well as new ones."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mmfa_components.geometry.rotations import geodesic_degrees
+from mmfa_components.records import Motion
+from pipelines.engines.job_keys import METADATA_KEY, read_notes
+from pipelines.media import probe, read_image, read_metadata, write_image
+from pipelines.reports.contact_sheet import MOST_ROWS, SheetRow, draw_sheet
+from pipelines.reports.run_report import JobReport
+from pipelines.stages.crop import crop_frames
+from pipelines.stages.encode import opaque
+from pipelines.stages.frames import FrameSource, to_bytes
+from pipelines.stages.transfer import Stored
+
+MOMENTS = 6
+CROP = 256
+
+
+def choose_moments(motion: Stored[Motion], reference: int, count: int = MOMENTS) -> list[int]:
+    """Frames worth showing: the clip is cut into ``count`` even parts, and of each the frame farthest from the reference is taken."""
+    frames = len(motion)
+    start = motion.read(reference, reference + 1)
+    chosen = []
+    edges = [round(i * frames / count) for i in range(count + 1)]
+    for low, high in zip(edges, edges[1:], strict=False):
+        if high <= low:
+            continue
+        stride = max(1, (high - low) // 200)
+        part = motion.read(low, min(high, low + 200 * stride))[::stride]
+        turned = geodesic_degrees(start.rotation.expand_as(part.rotation), part.rotation)
+        changed = (part.expression - start.expression).norm(dim=1)
+        distance = turned / 15.0 + changed / changed.max().clamp_min(1e-6)
+        chosen.append(low + stride * int(distance.argmax()))
+    return chosen
+
+
+def write_sheet(path: Path, title: str, jobs: list[JobReport]) -> bool:
+    """Write the contact sheet of all finished jobs; False when there is none to show. Leaves a sheet that is up to date alone."""
+    finished = [job for job in jobs if job.status in ("done", "skipped")]
+    if not finished:
+        return False
+    digest = hashlib.sha256(json.dumps([title, [(j.key, j.source, j.driving) for j in finished]]).encode()).hexdigest()
+    if path.is_file() and _metadata(path).get(METADATA_KEY) == digest:
+        return True
+    rows = [row for job in finished[:MOST_ROWS] if (row := _row(job)) is not None]
+    if not rows:
+        return False
+    write_image(path, draw_sheet(rows, title, left_out=max(0, len(finished) - MOST_ROWS)), metadata={METADATA_KEY: digest})
+    return True
+
+
+def _row(job: JobReport) -> SheetRow | None:
+    notes = read_notes(Path(job.output))
+    if not {"moments", "driving_square", "source_square"} <= notes.keys():
+        return None
+    frames = FrameSource(keep=3)
+    try:
+        source = Path(job.source)
+        whole = opaque(read_image(source))[None] if probe(source).kind == "image" else frames.read(source, 0, 1)
+        pairs = []
+        for moment in notes["moments"]:
+            driving = frames.read(Path(job.driving), moment, moment + 1)
+            result = frames.read(Path(job.output), moment, moment + 1)
+            pairs.append((int(moment), _crop(driving, notes["driving_square"]), result[0]))
+        return SheetRow(source.name, Path(job.driving).name, _crop(whole, notes["source_square"]), pairs)
+    finally:
+        frames.close()
+
+
+def _crop(rgb: Tensor, square: list[float]) -> Tensor:
+    return to_bytes(crop_frames(rgb, torch.tensor([square]), CROP, torch.device("cpu")).rgb)[0]
+
+
+def _metadata(path: Path) -> dict[str, Any]:
+    try:
+        return dict(read_metadata(path))
+    except Exception:  # noqa: BLE001 - an unreadable old sheet is simply drawn anew
+        return {}

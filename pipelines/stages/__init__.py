@@ -1,0 +1,1 @@
+"""Stages: track, crop, decompose, encode, transfer, render, paste. Functions of records; they know no engine."""

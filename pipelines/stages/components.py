@@ -1,0 +1,142 @@
+"""The components a reenactment needs, built once, and the plain facts about them that cache keys and reports use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+import torch
+
+from mmfa_components import kinds
+from mmfa_components.errors import ConfigError
+from mmfa_components.kinds import Context
+from mmfa_components.records import Motion, Record
+from mmfa_components.registry import Registry, make_options
+from mmfa_components.weights import WeightsCatalogue, file_digest
+from pipelines.config.schema import Part, Pipeline
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+@attrs.frozen
+class Facts:
+    """What is known of the built components, plain data that can travel to other processes.
+
+    detector, landmarks, animator: fingerprints (kind, name, version, options, weights digests, parts).  crop_size: side of the
+    animator's crops in pixels.  motion: its motion record.  device, precision: where and in which dtype it runs.
+    """
+
+    detector: Mapping[str, Any]
+    landmarks: Mapping[str, Any]
+    animator: Mapping[str, Any]
+    crop_size: int
+    motion: type[Record]
+    device: str
+    precision: str
+
+    def all(self) -> tuple[Mapping[str, Any], ...]:
+        """The three fingerprints."""
+        return self.detector, self.landmarks, self.animator
+
+
+@attrs.frozen
+class Components:
+    """Built components on one device."""
+
+    detector: kinds.FaceDetector
+    landmarks: kinds.LandmarkDetector
+    animator: kinds.Animator
+    device: torch.device
+    facts: Facts
+
+
+@attrs.frozen
+class _Recorder(WeightsCatalogue):
+    """A catalogue that notes the digests of the files that are read from it."""
+
+    used: dict[str, str] = attrs.field(factory=dict)
+
+    def read(self, name: str) -> dict[str, torch.Tensor]:
+        tensors = super().read(name)
+        self.used[name] = self.digest(name)
+        return tensors
+
+
+def resolve_device(device: str) -> torch.device:
+    """The device an engine option names. Raises ConfigError when it is not there."""
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+    except RuntimeError as error:
+        raise ConfigError(f"no device is called {device!r}", where="engine.device", fix='use "auto", "cpu", "cuda" or "cuda:1"') from error
+    if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
+        raise ConfigError(f"this machine has no device {device!r}", where="engine.device", fix='use "auto" or "cpu"')
+    return chosen
+
+
+def resolve_precision(precision: str, device: torch.device) -> str:
+    """The dtype name behind "auto": bfloat16 on GPUs, float32 on CPUs."""
+    if precision != "auto":
+        return precision
+    return "bfloat16" if device.type == "cuda" else "float32"
+
+
+def build_components(pipeline: Pipeline, registry: Registry) -> Components:
+    """Build the detector, the landmark network and the animator of a pipeline.
+
+    Raises PluginError, ConfigError or WeightsError; ConfigError when the animator's motion is not a Motion.
+    """
+    device = resolve_device(pipeline.engine.device)
+    precision = resolve_precision(pipeline.engine.precision, device)
+    overrides = {name: Path(path) for name, path in pipeline.weights.items()}
+    base = registry.context(device, DTYPES[precision], overrides)
+
+    def build(kind: str, part: Part, where: str) -> tuple[Any, Mapping[str, Any]]:
+        return _build(registry, base, kind, part, where)
+
+    detector, detector_print = build("face_detector", part_with_score(pipeline, registry), "face.detector")
+    landmarks, landmarks_print = build("landmark_detector", pipeline.face.landmarks, "face.landmarks")
+    animator, animator_print = build("animator", pipeline.animator, "animator")
+    if animator.motion is not Motion:
+        what = f"its motion is a {animator.motion.__name__}; transfer is defined for Motion"
+        raise ConfigError(what, where=f"animator {pipeline.animator.name!r}", fix="use an animator that gives Motion")
+    facts = Facts(
+        detector_print, landmarks_print, animator_print, int(animator.crop_size), animator.motion, str(device), precision
+    )
+    return Components(detector, landmarks, animator, device, facts)
+
+
+def part_with_score(pipeline: Pipeline, registry: Registry) -> Part:
+    """The detector part with ``face.min_score`` handed on when the detector has an option of that name and none is set."""
+    part = pipeline.face.detector
+    options = registry.spec("face_detector", part.name, "face.detector").options
+    if "min_score" in {f.name for f in attrs.fields(options)} and "min_score" not in part.options:
+        return attrs.evolve(part, options={**part.options, "min_score": pipeline.face.min_score})
+    return part
+
+
+def _build(registry: Registry, base: Context, kind: str, part: Part, where: str) -> tuple[Any, Mapping[str, Any]]:
+    """A component and its fingerprint: everything that decides its results, parts and weights included."""
+    catalogue = _Recorder(base.weights.files, base.weights.overrides)
+    parts: list[Mapping[str, Any]] = []
+
+    def build_part(kind: str, name: str, options: Any) -> Any:
+        parts.append(_describe(registry, kind, name, options))
+        return registry.build(kind, name, options, context)
+
+    context: Context = attrs.evolve(base, weights=catalogue, build=build_part)
+    component = registry.build(kind, part.name, part.options, context, where)
+    described = _describe(registry, kind, part.name, part.options)
+    return component, {**described, "parts": parts, "weights": dict(sorted(catalogue.used.items()))}
+
+
+def _describe(registry: Registry, kind: str, name: str, options: Any) -> dict[str, Any]:
+    spec = registry.spec(kind, name)
+    values = attrs.asdict(make_options(spec, options, f"{kind}.{name}"))
+    for key, value in values.items():
+        if isinstance(value, str) and value and Path(value).is_file():  # its content counts, not where it lies
+            values[key] = f"sha256:{file_digest(Path(value))}"
+    return {"kind": kind, "name": name, "version": spec.version, "options": values}

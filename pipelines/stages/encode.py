@@ -1,0 +1,61 @@
+"""Stage encode: a portrait, or a span of a video used as source, to identity."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import attrs
+import torch
+from torch import Tensor
+
+from mmfa_components.records import FaceTrack, Motion, Record
+from pipelines.config.schema import Face
+from pipelines.media.image import StillImage, read_image
+from pipelines.stages.crop import crop_frames, crop_landmarks, face_boxes, stable_square
+from pipelines.stages.decompose import plain
+from pipelines.stages.track import track_still
+from pipelines.stages.worker import Stopwatch, Worker
+
+
+@attrs.frozen
+class StillUnit:
+    """A portrait to encode."""
+
+    path: Path
+    face: Face
+
+
+@attrs.frozen(eq=False)
+class Portrait:
+    """A portrait made ready: ``rgb`` (H, W, 3) uint8 with transparency over white, its face, crop square (4,), motion and identity."""
+
+    rgb: Tensor
+    track: FaceTrack
+    square: Tensor
+    motion: Motion
+    identity: Record
+    seconds: dict[str, float] = attrs.field(factory=dict)
+
+
+def encode_still(worker: Worker, unit: StillUnit) -> Portrait:
+    """Find the face of a portrait, crop it, and encode it. Raises MediaError or NoFaceError."""
+    animator, watch = worker.components.animator, Stopwatch()
+    with watch.stage("decode"):
+        rgb = opaque(read_image(unit.path))
+    with watch.stage("track"):
+        track = track_still(worker, rgb, unit.face, unit.path)
+        square = stable_square(face_boxes(track), unit.face.crop_ratio)
+    with watch.stage("encode"):
+        crops = crop_frames(rgb[None], square, animator.crop_size, worker.device)
+        landmarks = crop_landmarks(track, square, animator.crop_size, worker.device)
+        motion = plain(animator.decompose(crops, landmarks))
+        identity = animator.encode(crops)
+    return Portrait(rgb, track, square, motion, identity.to("cpu"), watch.seconds)
+
+
+def opaque(image: StillImage) -> Tensor:
+    """The picture (H, W, 3) uint8 over white: videos have no transparency."""
+    if image.alpha is None:
+        return image.rgb
+    alpha = image.alpha[..., None].float() / 255
+    return (image.rgb.float() * alpha + 255 * (1 - alpha)).round().to(torch.uint8)

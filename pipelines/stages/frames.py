@@ -1,0 +1,106 @@
+"""Frames of clips as stages want them: in chunks, in order, without opening a file anew for every span."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import attrs
+import torch
+from torch import Tensor
+
+from mmfa_components.errors import MediaError
+from pipelines.media.video import VideoReader, open_video
+
+PIXELS_AT_ONCE = 8_000_000
+"""Most pixels of full-size frames that are held as float at a time (about 100 MB), whatever the batch."""
+
+
+def chunk_length(batch: int, width: int, height: int) -> int:
+    """Frames to hold at once: the batch, or fewer when they are large."""
+    return max(1, min(batch, PIXELS_AT_ONCE // (width * height)))
+
+
+def to_float(rgb: Tensor, device: torch.device) -> Tensor:
+    """(N, H, W, 3) uint8 -> (N, 3, H, W) float32 in [0, 1] on ``device``."""
+    return rgb.to(device).permute(0, 3, 1, 2).float().div_(255.0)
+
+
+def to_bytes(rgb: Tensor) -> Tensor:
+    """(N, 3, H, W) float in [0, 1] -> (N, H, W, 3) uint8 on the CPU."""
+    return rgb.float().mul(255.0).round_().clamp_(0, 255).to(torch.uint8).permute(0, 2, 3, 1).cpu().contiguous()
+
+
+@attrs.frozen(eq=False)
+class Chunk:
+    """Consecutive frames: ``rgb`` (n, H, W, 3) uint8 and their ``pts`` in the clip's time base."""
+
+    rgb: Tensor
+    pts: tuple[int, ...]
+
+
+@attrs.define
+class _Open:
+    reader: VideoReader
+    frames: Iterator[tuple[Tensor, int]]
+    position: int
+
+
+class FrameSource:
+    """Reads frame ranges; keeps the last few clips open, so that the next range of a clip goes on where the last one ended."""
+
+    def __init__(self, keep: int = 2) -> None:
+        self.keep = keep
+        self._open: dict[Path, _Open] = {}
+
+    def chunks(self, path: Path, start: int, stop: int | None, length: int) -> Iterator[Chunk]:
+        """Frames ``start`` to ``stop`` (None: the end) in chunks of at most ``length``. Raises MediaError when too few are there."""
+        clip = self._at(path, start)
+        while stop is None or clip.position < stop:
+            wanted = length if stop is None else min(length, stop - clip.position)
+            rows: list[Tensor] = []
+            pts: list[int] = []
+            for rgb, time in clip.frames:
+                rows.append(rgb)
+                pts.append(time)
+                clip.position += 1
+                if len(rows) == wanted:
+                    break
+            if rows:
+                yield Chunk(torch.stack(rows), tuple(pts))
+            if len(rows) < wanted:
+                if stop is not None:
+                    fix = "do not change the file while it is being used"
+                    raise MediaError(f"ended at frame {clip.position}, frame {stop - 1} was wanted", where=str(path), fix=fix)
+                return
+
+    def read(self, path: Path, start: int, stop: int) -> Tensor:
+        """Frames ``start`` to ``stop`` at once, (n, H, W, 3) uint8."""
+        return torch.cat([c.rgb for c in self.chunks(path, start, stop, stop - start)])
+
+    def close(self) -> None:
+        """Close every clip."""
+        while self._open:
+            _close(self._open.popitem()[1])
+
+    def _at(self, path: Path, start: int) -> _Open:
+        clip = self._open.pop(path, None)
+        if clip is not None and clip.position != start:
+            _close(clip)
+            clip = None
+        if clip is None:
+            reader = open_video(path)
+            clip = _Open(reader, _single_frames(reader.__enter__(), start), start)
+        self._open[path] = clip
+        while len(self._open) > self.keep:
+            _close(self._open.pop(next(iter(self._open))))
+        return clip
+
+
+def _single_frames(reader: VideoReader, start: int) -> Iterator[tuple[Tensor, int]]:
+    for span in reader.spans(1, start):
+        yield from zip(span.rgb, span.pts, strict=True)
+
+
+def _close(clip: _Open) -> None:
+    clip.reader.__exit__(None, None, None)

@@ -1,0 +1,72 @@
+"""Stage render: identity and motion to the frames of the result."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import attrs
+import torch
+from torch import Tensor
+
+from mmfa_components.records import Motion, Record
+from pipelines.stages.crop import crop_frames
+from pipelines.stages.frames import to_bytes
+from pipelines.stages.worker import Stopwatch, Worker
+
+
+@attrs.frozen(eq=False)
+class SourceFrames:
+    """Frames of a video used as source: result frame i is made of its frame i; its last frame is held beyond its end."""
+
+    path: Path
+    frames: int
+    square: Tensor
+
+
+@attrs.frozen(eq=False)
+class RenderUnit:
+    """A span of one (source, driving) pair.
+
+    start: first frame.  driving: motion of the result, one row a frame.  source: the source's own motion, N = 1 or one row a frame.
+    identity: the portrait's, or the frames of a video to encode as it goes.
+    """
+
+    start: int
+    driving: Motion
+    source: Motion
+    identity: Record | SourceFrames
+
+
+@attrs.frozen(eq=False)
+class RenderedSpan:
+    """Crops of the result, (n, S, S, 3) uint8."""
+
+    rgb: Tensor
+    seconds: dict[str, float] = attrs.field(factory=dict)
+
+
+def render_span(worker: Worker, unit: RenderUnit) -> RenderedSpan:
+    """Render one span in batches. Raises MediaError when frames of a source video cannot be read."""
+    animator, watch, parts = worker.components.animator, Stopwatch(), []
+    still = None if isinstance(unit.identity, SourceFrames) else unit.identity.to(worker.device)
+    for first in range(0, len(unit.driving), worker.batch):
+        driving = unit.driving[first : first + worker.batch].to(worker.device)
+        source = unit.source if len(unit.source) == 1 else unit.source[first : first + worker.batch]
+        identity = still
+        if isinstance(unit.identity, SourceFrames):
+            start = unit.start + first
+            with watch.stage("decode"):
+                rgb = source_frames(worker, unit.identity, start, start + len(driving))
+            with watch.stage("encode"):
+                identity = animator.encode(crop_frames(rgb, unit.identity.square, animator.crop_size, worker.device))
+        with watch.stage("render"):
+            parts.append(to_bytes(animator.render(identity, source.to(worker.device), driving).rgb))
+        worker.done(len(driving))
+    return RenderedSpan(torch.cat(parts), watch.seconds)
+
+
+def source_frames(worker: Worker, source: SourceFrames, start: int, stop: int) -> Tensor:
+    """Frames ``start`` to ``stop`` of a source video (n, H, W, 3) uint8, its last frame repeated beyond the end."""
+    first = min(start, source.frames - 1)
+    rgb = worker.frames.read(source.path, first, max(min(stop, source.frames), first + 1))
+    return torch.cat([rgb, rgb[-1:].expand(stop - start - len(rgb), -1, -1, -1)])

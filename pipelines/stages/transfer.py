@@ -1,0 +1,81 @@
+"""Stage transfer: the motion of each result frame, from a source's and a driving clip's."""
+
+from __future__ import annotations
+
+from typing import Protocol, TypeVar
+
+import torch
+
+from mmfa_components.errors import ConfigError
+from mmfa_components.geometry.track import smooth, smooth_rotation
+from mmfa_components.geometry.transfer import TransferModes, choose_reference, mouth_opening
+from mmfa_components.records import FaceTrack, Motion, Record
+from pipelines.config.schema import Transfer
+
+MOST_CANDIDATES = 2000
+"""Frames the reference is chosen among; longer clips are sampled evenly, so that memory does not grow with their length."""
+
+R_co = TypeVar("R_co", bound=Record, covariant=True)
+
+
+class Stored(Protocol[R_co]):
+    """A framewise record that is read span by span, such as an entry of the cache."""
+
+    def __len__(self) -> int: ...
+    def read(self, start: int, stop: int) -> R_co: ...
+
+
+def modes_of(transfer: Transfer) -> TransferModes:
+    """The modes of a pipeline."""
+    return TransferModes(transfer.rotation, transfer.scale, transfer.translation, transfer.expression)
+
+
+def read_motion(stored: Stored[Motion], start: int, stop: int, radius: int = 0) -> Motion:
+    """Motion of frames ``start`` to ``stop``; the head's pose is steadied over ``radius`` frames to both sides, expression is not.
+
+    The result is the same however a clip is cut into spans.
+    """
+    low, high = max(0, start - radius), min(len(stored), stop + radius)
+    rows = stored.read(low, high)
+    if radius > 0:
+        pose = smooth_rotation(rows.rotation, radius)
+        rows = Motion(pose, smooth(rows.scale, radius), smooth(rows.translation, radius), rows.expression)
+    return rows[start - low : stop - low]
+
+
+def smoothing_radius(seconds: float, rate: float) -> int:
+    """Frames to each side of a centred window of ``seconds`` at ``rate`` frames a second."""
+    return round(seconds * rate / 2)
+
+
+def held(stored: Stored[Motion], start: int, stop: int, radius: int = 0) -> Motion:
+    """As :func:`read_motion`, but beyond the end the last frame is repeated (a source video shorter than the driving one)."""
+    end = len(stored)
+    first = min(start, end - 1)
+    rows = read_motion(stored, first, max(min(stop, end), first + 1), radius)
+    return rows[torch.arange(start, stop).clamp(max=end - 1) - first]
+
+
+def find_reference(motion: Stored[Motion], track: Stored[FaceTrack], wanted: str | int, where: str, span: int = 256) -> int:
+    """Index of the driving clip's reference frame: the one given, or the most neutral and frontal ("auto").
+
+    Raises ConfigError when the index given is not a frame of the clip.
+    """
+    frames = len(motion)
+    if wanted != "auto":
+        index = int(wanted)
+        if not 0 <= index < frames:
+            fix = f'set transfer.reference to 0 to {frames - 1}, or "auto"'
+            raise ConfigError(f"reference frame {index} is not in this clip of {frames} frames", where=where, fix=fix)
+        return index
+    stride = -(-frames // MOST_CANDIDATES)
+    motions, found, mouths = [], [], []
+    for start in range(0, frames, span):
+        stop = min(start + span, frames)
+        rows = torch.arange(-start % stride, stop - start, stride)
+        if len(rows):
+            faces = track.read(start, stop)[rows]
+            motions.append(motion.read(start, stop)[rows])
+            found.append(faces.found)
+            mouths.append(mouth_opening(faces.points))
+    return stride * choose_reference(Motion.concatenate(motions), torch.cat(found), torch.cat(mouths))

@@ -1,0 +1,61 @@
+"""What a unit of work runs with: built components, open clips, and the means to report progress and to stop early."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import attrs
+import torch
+
+from pipelines.stages.components import Components
+from pipelines.stages.frames import FrameSource
+
+
+class Stopped(Exception):  # noqa: N818 - not an error: the user asked for it
+    """The run is being stopped; a unit of work ends at its next batch."""
+
+
+@attrs.define
+class Worker:
+    """One place where units run. ``tick`` is told the number of frames done since the last call."""
+
+    components: Components
+    batch: int
+    tick: Callable[[int], None] = attrs.field(default=lambda frames: None)
+    frames: FrameSource = attrs.field(factory=FrameSource)
+    stop: threading.Event = attrs.field(factory=threading.Event)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the components live."""
+        return self.components.device
+
+    def done(self, frames: int) -> None:
+        """Report ``frames`` more as done. Raises Stopped when the run is being stopped."""
+        self.tick(frames)
+        if self.stop.is_set():
+            raise Stopped
+
+
+class Stopwatch:
+    """Seconds by stage."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Add the time of the block to stage ``name``."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+
+    def add(self, seconds: dict[str, float]) -> None:
+        """Add another stopwatch's seconds."""
+        for name, value in seconds.items():
+            self.seconds[name] = self.seconds.get(name, 0.0) + value
