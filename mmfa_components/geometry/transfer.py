@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from mmfa_components.errors import RecordError
-from mmfa_components.geometry.rotations import geodesic_degrees, nearest_rotation
+from mmfa_components.geometry.rotations import geodesic_degrees
 from mmfa_components.records import Motion
 
 MODES = ("relative", "absolute", "source")
@@ -68,17 +68,11 @@ def transfer_motion(source: Motion, driving: Motion, reference: Motion, modes: T
     )
 
 
-def median_rotation(rotation: Tensor) -> Tensor:
-    """A robust mean (3, 3) of rotations (N, 3, 3): the elementwise median, projected onto the nearest rotation."""
-    return nearest_rotation(rotation.median(dim=0).values)
-
-
 def reference_cost(motion: Motion, usable: Tensor | None = None, mouth: Tensor | None = None) -> Tensor:
     """How unfit each frame (N,) is as reference; lower is better, ``inf`` where not usable.
 
     The cost adds, each divided by its own median over the usable frames: the head's angle to frontal, the distance of the
-    expression feature to the clip's median, half the distance of the rotation to the clip's median and, when given, half the
-    opening of the mouth.
+    expression feature to the clip's median and, when given, half the opening of the mouth.
 
     Args:
         motion: N frames.
@@ -90,11 +84,9 @@ def reference_cost(motion: Motion, usable: Tensor | None = None, mouth: Tensor |
         return torch.full((len(motion),), torch.inf, device=motion.device)
     seen = motion[keep]
     frontal = torch.eye(3, device=motion.device, dtype=motion.rotation.dtype).expand_as(motion.rotation)
-    middle = median_rotation(seen.rotation).expand_as(motion.rotation)
     terms = [
         (geodesic_degrees(frontal, motion.rotation), 1.0, 1.0),
         ((motion.expression - seen.expression.median(dim=0).values).norm(dim=-1), 1.0, 1e-6),
-        (geodesic_degrees(middle, motion.rotation), 0.5, 1.0),
     ]
     if mouth is not None:
         terms.append((mouth, 0.5, 1e-6))

@@ -63,7 +63,8 @@ class Preparation:
         """Track and decompose a video, or take both from the cache. Raises MediaError or NoFaceError."""
         info = probe(path)
         if info.kind != "video":
-            raise MediaError("is a still image, a video is needed here", where=str(path), fix="name it under inputs.sources, or give a video")
+            fix = "name it under inputs.sources, or give a video"
+            raise MediaError("is a still image, but a video is needed here", where=str(path), fix=fix)
         watch = Stopwatch()
         track, times = self._track(path, info, face, report, watch)
         boxes, found, usable = [], [], []

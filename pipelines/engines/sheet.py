@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from mmfa_components.errors import MMFAError
 from mmfa_components.geometry.rotations import geodesic_degrees
 from mmfa_components.records import Motion
 from pipelines.engines.job_keys import METADATA_KEY, read_notes
@@ -31,7 +33,7 @@ def choose_moments(motion: Stored[Motion], reference: int, count: int = MOMENTS)
     start = motion.read(reference, reference + 1)
     chosen = []
     edges = [round(i * frames / count) for i in range(count + 1)]
-    for low, high in zip(edges, edges[1:], strict=False):
+    for low, high in pairwise(edges):
         if high <= low:
             continue
         stride = max(1, (high - low) // 200)
@@ -83,5 +85,5 @@ def _crop(rgb: Tensor, square: list[float]) -> Tensor:
 def _metadata(path: Path) -> dict[str, Any]:
     try:
         return dict(read_metadata(path))
-    except Exception:  # noqa: BLE001 - an unreadable old sheet is simply drawn anew
+    except (MMFAError, OSError):  # an unreadable old sheet is simply drawn anew
         return {}

@@ -1,0 +1,118 @@
+"""Engines run plans: the same units of work, in this process or elsewhere."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import attrs
+from rich.console import Console
+
+from mmfa_components.errors import ConfigError, MMFAError, OutputError, did_you_mean
+from mmfa_components.registry import Registry
+from pipelines.config.schema import Pipeline, Plan
+from pipelines.engines.base import Engine
+from pipelines.engines.batch import Batch
+from pipelines.engines.clips import Preparation
+from pipelines.engines.failures import describe
+from pipelines.engines.in_process import InProcessEngine
+from pipelines.engines.progress import Progress
+from pipelines.engines.sheet import write_sheet
+from pipelines.reports.run_report import JobReport, RunReport
+from pipelines.stages.store import Store
+
+ENGINES: Mapping[str, Callable[[Pipeline, Registry, Callable[[int], None]], Engine]] = {"in_process": InProcessEngine}
+"""Engines by the name a pipeline calls them."""
+
+__all__ = ["ENGINES", "Engine", "run_plan"]
+
+
+def run_plan(plan: Plan, registry: Registry, console: Console) -> RunReport:
+    """Run a plan to its end, write the contact sheet and the run report, and return the report.
+
+    Bad inputs fail their own jobs only. Ctrl-C ends the run in good order: finished results stay, the report says what is left.
+
+    Raises:
+        ConfigError, PluginError, WeightsError: before any work, when a component or the engine cannot be built.
+        OutputError: before any work, when the output folder cannot be written; at the end, when the report cannot.
+    """
+    pipeline, started = plan.pipeline, time.monotonic()
+    if pipeline.engine.name not in ENGINES:
+        fix = did_you_mean(pipeline.engine.name, ENGINES)
+        raise ConfigError(f"no engine is called {pipeline.engine.name!r}", where="engine.name", fix=fix)
+    folder = writable_folder(Path(pipeline.output.folder))
+    report = RunReport(str(plan.origin), attrs.asdict(pipeline), started=datetime.now(UTC).isoformat(timespec="seconds"))
+    report.jobs = [
+        JobReport(f"{j.source.name} x {j.driving.name}", str(j.source), str(j.driving), str(j.output)) for j in plan.jobs
+    ]
+    with Progress(console, len(plan.jobs)) as progress:
+
+        def warn(text: str) -> None:
+            report.warnings.append(text)
+            progress.say(f"warning: {text}")
+
+        progress.start("load components", None)
+        engine = ENGINES[pipeline.engine.name](pipeline, registry, progress.advance)
+        facts = engine.facts
+        report.device, report.precision = facts.device, facts.precision
+        report.components = {"face_detector": facts.detector, "landmark_detector": facts.landmarks, "animator": facts.animator}
+        store = Store(pipeline.cache, registry.records, warn)
+        try:
+            Batch(plan, engine, Preparation(engine, store, progress, pipeline.engine.span), progress, report).run()
+        except KeyboardInterrupt:
+            report.interrupted = True
+            progress.say("stopping: finished results are kept, the one at hand is removed")
+        finally:
+            engine.close()
+            store.close()
+        if pipeline.output.contact_sheet and not report.interrupted:
+            progress.start("draw the contact sheet", None)
+            _sheet(folder / pipeline.output.contact_sheet, plan, report, warn)
+    report.wall = round(time.monotonic() - started, 3)
+    report.write(folder / pipeline.output.report)
+    _summary(console, report, folder / pipeline.output.report)
+    return report
+
+
+def writable_folder(folder: Path) -> Path:
+    """Make sure that results can be written to ``folder``. Raises OutputError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=folder, prefix=".mmfa-")
+        os.close(handle)
+        Path(name).unlink()
+    except OSError as error:
+        what = f"results cannot be written here ({error.strerror or error})"
+        raise OutputError(what, where=str(folder), fix="choose another output.folder") from error
+    return folder
+
+
+def _sheet(path: Path, plan: Plan, report: RunReport, warn: Callable[[str], None]) -> None:
+    title = plan.pipeline.description or plan.origin.stem
+    try:
+        if write_sheet(path, title, report.jobs):
+            report.contact_sheet = str(path)
+    except (MMFAError, OSError) as error:  # a picture for convenience: never a reason to fail a run
+        warn(f"the contact sheet could not be drawn: {describe(error, str(path)).what}")
+
+
+def _summary(console: Console, report: RunReport, path: Path) -> None:
+    def say(text: Any) -> None:
+        console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    counts = report.totals()
+    text = f"{counts['done']} done, {counts['skipped']} up to date, {counts['failed']} failed"
+    say(text + (f", {counts['left']} left" if counts["left"] else "") + f" in {report.wall:.1f} s")
+    for job in report.jobs:
+        if job.error is not None:
+            say(f"  failed: {job.name}: {job.error.where}: {job.error.what}")
+    if report.interrupted:
+        say("interrupted: run the same command again to go on")
+    if report.contact_sheet:
+        say(f"contact sheet: {report.contact_sheet}")
+    say(f"run report:    {path}")

@@ -1,0 +1,205 @@
+"""A whole batch on any engine: order of work, what is skipped, what fails, what is reported."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import attrs
+import torch
+from torch import Tensor
+
+from mmfa_components.errors import MMFAError
+from mmfa_components.geometry.transfer import transfer_motion
+from mmfa_components.records import Motion
+from pipelines.config.schema import Face, Job, Plan
+from pipelines.engines.base import Engine
+from pipelines.engines.clips import Clip, Preparation, input_report
+from pipelines.engines.failures import describe
+from pipelines.engines.job_keys import job_face, job_key, job_reference, read_notes, write_notes
+from pipelines.engines.progress import Progress
+from pipelines.engines.sheet import choose_moments
+from pipelines.media import VideoWriter, probe
+from pipelines.reports.run_report import InputReport, JobReport, RunReport
+from pipelines.stages.encode import Portrait
+from pipelines.stages.frames import FrameSource, chunk_length
+from pipelines.stages.paste import paste_crops
+from pipelines.stages.render import RenderUnit, SourceFrames, render_span
+from pipelines.stages.transfer import find_reference, held, modes_of, read_motion, smoothing_radius
+from pipelines.stages.worker import Stopwatch
+
+
+@attrs.define
+class Batch:
+    """Runs the jobs of a plan one after the other, grouped by source, so that only one portrait is held at a time."""
+
+    plan: Plan
+    engine: Engine
+    preparation: Preparation
+    progress: Progress
+    report: RunReport
+    _digests: dict[Path, InputReport | MMFAError] = attrs.field(factory=dict)
+    _clips: dict[tuple[Path, Face], Clip | Exception] = attrs.field(factory=dict)
+    _portrait: tuple[tuple[Path, Face], Portrait | Exception] | None = None
+
+    def run(self) -> None:
+        """Run every job. Failures are recorded; KeyboardInterrupt passes through with the jobs left marked as such."""
+        by_source: dict[Path, list[tuple[Job, JobReport]]] = {}
+        for job, report in zip(self.plan.jobs, self.report.jobs, strict=True):
+            by_source.setdefault(job.source, []).append((job, report))
+        for group in by_source.values():
+            for job, report in group:
+                try:
+                    self._job(job, report)
+                except Exception as error:  # one bad job must not stop the others
+                    report.status, report.error = "failed", describe(error, f"{job.source.name} x {job.driving.name}")
+                    self.progress.job_done(f"FAILED {report.name}\n  {report.error}")
+
+    # ---- one job -------------------------------------------------------------------------------------------------
+    def _job(self, job: Job, report: JobReport) -> None:
+        pipeline = self.plan.pipeline
+        source_report, driving_report = self._input(job.source), self._input(job.driving)
+        report.key = job_key(pipeline, job, self.engine.facts, source_report.digest, driving_report.digest)
+        notes = {} if pipeline.output.overwrite else read_notes(job.output)
+        if notes.get("key") == report.key:
+            report.status, report.frames = "skipped", int(notes.get("frames", 0))
+            report.lost, report.bridged, report.reference = notes.get("lost", []), notes.get("bridged", []), notes.get("reference")
+            self.progress.job_done(f"up to date: {job.output}")
+            return
+        face = job_face(pipeline, job)
+        clip = self._clip(job.driving, face)
+        source = self._source(job.source, face)
+        report.lost, report.bridged = clip.report.lost, clip.report.bridged
+        report.warnings += _warnings(clip)
+        start = time.monotonic()
+        self._write(job, report, source, clip)
+        report.wall = round(time.monotonic() - start, 3)
+        report.frames, report.status = clip.frames, "done"
+        report.frames_per_second = round(clip.frames / max(report.wall, 1e-6), 3)
+        for warning in report.warnings:
+            self.progress.say(f"  warning: {warning}")
+        self.progress.job_done(f"{job.output} ({report.frames} frames, {report.frames_per_second:.1f} frames/s)")
+
+    def _write(self, job: Job, report: JobReport, source: Portrait | Clip, clip: Clip) -> None:
+        pipeline, output = self.plan.pipeline, self.plan.pipeline.output
+        radius = smoothing_radius(pipeline.face.smooth, float(clip.info.rate))
+        report.reference = find_reference(clip.motion, clip.track, job_reference(pipeline, job), str(job.driving))
+        reference = read_motion(clip.motion, report.reference, report.reference + 1, radius)
+        notes = {
+            "key": report.key,
+            "frames": clip.frames,
+            "reference": report.reference,
+            "lost": report.lost,
+            "bridged": report.bridged,
+            "moments": choose_moments(clip.motion, report.reference),
+            "driving_square": [round(float(v), 3) for v in clip.square],
+            "source_square": [round(float(v), 3) for v in source.square],
+        }
+        units = self._units(source, clip, reference, radius)
+        crop = self.engine.facts.crop_size
+        if output.frame == "crop":
+            width = height = crop
+        elif isinstance(source, Clip):
+            width, height = source.info.width, source.info.height
+        else:
+            height, width = source.rgb.shape[:2]
+        watch = Stopwatch()
+        backgrounds = FrameSource()
+        self.progress.start(f"{job.source.name} moved by {job.driving.name}", clip.frames)
+        try:
+            job.output.parent.mkdir(parents=True, exist_ok=True)
+            with VideoWriter(
+                job.output, width, height, clip.info.time_base, clip.info.rate, output.codec, output.quality,
+                job.driving if output.audio and clip.info.has_audio else None, write_notes(notes),
+            ) as writer:  # fmt: skip
+                first = 0
+                for span in self.engine.map(render_span, units):
+                    watch.add(span.seconds)
+                    for part in span.rgb.split(chunk_length(len(span.rgb), width, height)):
+                        with watch.stage("paste"):
+                            frames = part if output.frame == "crop" else _paste(source, part, first, backgrounds)
+                        with watch.stage("write"):
+                            writer.write(frames, clip.times.read(first, first + len(part)).pts.tolist())
+                        first += len(part)
+        finally:
+            backgrounds.close()
+        report.seconds = {name: round(seconds, 3) for name, seconds in watch.seconds.items()}
+
+    def _units(self, source: Portrait | Clip, clip: Clip, reference: Motion, radius: int) -> Iterator[RenderUnit]:
+        modes, span = modes_of(self.plan.pipeline.transfer), self.plan.pipeline.engine.span
+        for start in range(0, clip.frames, span):
+            stop = min(start + span, clip.frames)
+            driving = read_motion(clip.motion, start, stop, radius)
+            if isinstance(source, Clip):
+                own = held(source.motion, start, stop, smoothing_radius(self.plan.pipeline.face.smooth, float(source.info.rate)))
+                identity: Any = SourceFrames(source.path, source.frames, source.square)
+            else:
+                own, identity = source.motion, source.identity
+            yield RenderUnit(start, transfer_motion(own, driving, reference, modes), own, identity)
+
+    # ---- inputs, each prepared once ------------------------------------------------------------------------------
+    def _input(self, path: Path) -> InputReport:
+        if path not in self._digests:
+            try:
+                self._digests[path] = input_report(path, "")
+                self.report.inputs.append(self._digests[path])  # type: ignore[arg-type]
+            except MMFAError as error:
+                self._digests[path] = error
+        known = self._digests[path]
+        if isinstance(known, MMFAError):
+            raise known
+        return known
+
+    def _clip(self, path: Path, face: Face) -> Clip:
+        if (path, face_key(face)) not in self._clips:
+            report = self._input(path)
+            report.kind = "video"
+            try:
+                self._clips[path, face_key(face)] = self.preparation.clip(path, face, report)
+            except Exception as error:  # remembered: every job with this clip fails for the same reason
+                self._clips[path, face_key(face)] = error
+        clip = self._clips[path, face_key(face)]
+        if isinstance(clip, Exception):
+            raise clip
+        return clip
+
+    def _source(self, path: Path, face: Face) -> Portrait | Clip:
+        if probe(path).kind == "video":
+            return self._clip(path, face)
+        if self._portrait is None or self._portrait[0] != (path, face_key(face)):
+            report = self._input(path)
+            report.kind = "image"
+            self._portrait = None
+            try:
+                self._portrait = ((path, face_key(face)), self.preparation.portrait(path, face, report))
+            except Exception as error:
+                self._portrait = ((path, face_key(face)), error)
+        portrait = self._portrait[1]
+        if isinstance(portrait, Exception):
+            raise portrait
+        return portrait
+
+
+def face_key(face: Face) -> Any:
+    """What tells face options apart in one run: only the choice of face differs between jobs."""
+    return face.select
+
+
+def _paste(source: Portrait | Clip, crops: Tensor, first: int, backgrounds: FrameSource) -> Tensor:
+    if isinstance(source, Portrait):
+        return paste_crops(source.rgb[None], crops, source.square)
+    start, stop = min(first, source.frames - 1), min(first + len(crops), source.frames)
+    rows = backgrounds.read(source.path, start, max(stop, start + 1))
+    rows = torch.cat([rows, rows[-1:].expand(len(crops) - len(rows), -1, -1, -1)])
+    return paste_crops(rows, crops, source.square)
+
+
+def _warnings(clip: Clip) -> list[str]:
+    texts = list(clip.report.warnings)
+    if clip.report.lost:
+        texts.append(f"{clip.path.name}: no face in frames {', '.join(clip.report.lost)}; the last motion is repeated there")
+    if clip.info.frames and clip.frames < clip.info.frames:
+        texts.append(f"{clip.path.name}: only {clip.frames} of {clip.info.frames} frames could be read")
+    return texts
