@@ -6,6 +6,7 @@ import json
 import os
 import platform
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
@@ -136,7 +137,8 @@ class RunReport:
             temporary.write_text(self.to_json() + "\n", encoding="utf-8")
             temporary.replace(path)
         except OSError as error:
-            temporary.unlink(missing_ok=True)
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
             what = f"the run report cannot be written ({error.strerror or error})"
             raise OutputError(what, where=str(path), fix="free space or choose another output.folder") from error
 
