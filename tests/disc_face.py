@@ -110,9 +110,18 @@ class LandmarkDetector:
             height, width = rgb.shape[-2:]
             x0, x1 = max(0, int(cx - side / 2)), min(width, int(cx + side / 2))
             y0, y1 = max(0, int(cy - side / 2)), min(height, int(cy + side / 2))
-            v, u = (rgb[0, y0:y1, x0:x1] > 0.5).nonzero(as_tuple=True)
+            mask = rgb[0, y0:y1, x0:x1] > 0.5
+            columns = torch.arange(x0, x1, device=rgb.device)
+            empty = columns[~mask.any(0)]  # only the columns joined to the centre belong to this disc
+            left = empty[empty < cx].max() if bool((empty < cx).any()) else x0 - 1
+            right = empty[empty >= cx].min() if bool((empty >= cx).any()) else x1
+            v, u = (mask & (columns > left) & (columns < right)).nonzero(as_tuple=True)
             seen = len(u) > 0.05 * side * side
-            centre = torch.tensor([float(u.float().mean()) + x0 + 0.5, float(v.float().mean()) + y0 + 0.5, 0.0]) if seen else torch.zeros(3)
+            centre = (
+                torch.tensor([float(u.float().mean()) + x0 + 0.5, float(v.float().mean()) + y0 + 0.5, 0.0])
+                if seen
+                else torch.zeros(3)
+            )
             points.append(centre + rim * (len(u) / torch.pi) ** 0.5)
             presence.append(1.0 if seen else 0.0)
         return r.Landmarks(torch.stack(points).to(frames.device), torch.tensor(presence, device=frames.device))

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mmfa_components.records import FaceTrack, Motion, Record
 from pipelines.config.schema import Face
-from pipelines.media.image import StillImage, read_image
+from pipelines.media import StillImage, read_image
 from pipelines.stages.crop import crop_frames, crop_landmarks, face_boxes, stable_square
 from pipelines.stages.decompose import plain
 from pipelines.stages.track import track_still

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from mmfa_components.errors import MediaError
-from pipelines.media.video import VideoReader, open_video
+from pipelines.media import VideoReader, open_video
 
 PIXELS_AT_ONCE = 8_000_000
 """Most pixels of full-size frames that are held as float at a time (about 100 MB), whatever the batch."""

@@ -28,7 +28,10 @@ def test_exit_codes(statuses: list[str], interrupted: bool, code: int) -> None:
 
 def test_totals_count_what_was_made_in_this_run() -> None:
     run = report("done", "done", "skipped", "failed", "left")
-    run.inputs = [InputReport("b.mp4", "video", cached={"track": True, "motion": True}), InputReport("c.mp4", "video", cached={"track": True, "motion": False})]
+    run.inputs = [
+        InputReport("b.mp4", "video", cached={"track": True, "motion": True}),
+        InputReport("c.mp4", "video", cached={"track": True, "motion": False}),
+    ]
     totals = run.totals()
     assert [totals[s] for s in ("done", "skipped", "failed", "left")] == [2, 1, 1, 1]
     assert totals["frames"] == 20

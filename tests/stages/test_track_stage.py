@@ -42,7 +42,9 @@ def centres(rows: FaceTrack) -> torch.Tensor:
 def test_a_moving_face_is_followed(worker: Worker, tmp_path: Path) -> None:
     frames = swinging(30)
     rows = track(worker, write_clip(tmp_path / "a.mp4", frames))
-    assert len(rows) == 30 and bool(rows.found.all()) and bool(rows.usable.all())
+    assert len(rows) == 30
+    assert bool(rows.found.all())
+    assert bool(rows.usable.all())
     expected = torch.tensor([[f[0].x, f[0].y] for f in frames])
     assert (centres(rows) - expected).abs().max() < 0.6
 

@@ -1,0 +1,254 @@
+"""Whole runs of the in-process engine with the disc system: what comes out, what is reused, what is skipped."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from disc_face import Animator, Detector
+from disc_media import HEIGHT, WIDTH, decompose_video, disc_plan
+
+from mmfa_components.registry import Registry
+from pipelines.engines import run_plan
+from pipelines.media import content_digest, open_video, probe, read_image
+
+
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
+    """How many frames went through each part."""
+    counts = {"detect": 0, "decompose": 0, "encode": 0, "render": 0}
+
+    def count(cls: type, method: str, name: str, length: Any) -> None:
+        original = getattr(cls, method)
+
+        def wrapped(self: Any, *args: Any) -> Any:
+            counts[name] += length(args)
+            return original(self, *args)
+
+        monkeypatch.setattr(cls, method, wrapped)
+
+    count(Detector, "__call__", "detect", lambda a: len(a[0]))
+    count(Animator, "decompose", "decompose", lambda a: len(a[0]))
+    count(Animator, "encode", "encode", lambda a: len(a[0]))
+    count(Animator, "render", "render", lambda a: len(a[2]))
+    return counts
+
+
+def test_every_portrait_moves_like_every_clip(
+    tmp_path: Path, media: Any, registry: Registry, screen: Any, counted: dict[str, int]
+) -> None:
+    plan = disc_plan(tmp_path, [media.red, media.blue], [media.swing, media.short])
+    report = run_plan(plan, registry, screen.console)
+    assert report.exit_code == 0, screen.text
+    assert [j.status for j in report.jobs] == ["done"] * 4
+    assert counted == {"detect": 27 + 8 + 2, "decompose": 27 + 8 + 2, "encode": 2, "render": 2 * (27 + 8)}
+    for job in plan.jobs:
+        info, clip = probe(job.output), probe(job.driving)
+        assert (info.width, info.height, info.rate) == (64, 64, clip.rate)
+    for name in ("contact_sheet.png", "report.json"):
+        assert (tmp_path / "out" / name).is_file()
+    assert not [p for p in (tmp_path / "out").iterdir() if p.name.startswith(".")]
+
+
+def test_the_result_has_the_transferred_motion(tmp_path: Path, media: Any, registry: Registry, screen: Any) -> None:
+    """Measured in the written video itself: relative motion on top of the portrait's own, in the portrait's colour."""
+    plan = disc_plan(tmp_path, [media.red], [media.swing], output={"quality": 1})
+    report = run_plan(plan, registry, screen.console)
+    result = decompose_video(plan.jobs[0].output)
+    same = disc_plan(
+        tmp_path / "b",
+        [media.red],
+        [media.swing],
+        output={"quality": 1},
+        transfer={"expression": "absolute", "rotation": "source"},
+    )
+    run_plan(same, registry, screen.console)
+    other = decompose_video(same.jobs[0].output)
+    assert len(result) == len(other) == report.jobs[0].frames == 27
+    turn = 0.6 * torch.sin(torch.arange(27) * 2 * torch.pi / 25)
+    yaw = -torch.asin(result.rotation[:, 0, 2])
+    assert (yaw - yaw[0] - turn).abs().max() < 0.12  # follows the driver ...
+    assert abs(float(yaw[0]) - 0.1) < 0.08  # ... from the portrait's own pose
+    frozen = -torch.asin(other.rotation[:, 0, 2])
+    assert (frozen - frozen[0]).abs().max() < 0.08
+    assert result.expression.std() > 0.05
+
+
+def test_a_second_run_skips_finished_results_and_makes_the_rest_from_the_cache(
+    tmp_path: Path, media: Any, registry: Registry, screen: Any, counted: dict[str, int]
+) -> None:
+    plan = disc_plan(tmp_path, [media.red, media.blue], [media.swing])
+    run_plan(plan, registry, screen.console)
+    first = {job.output: (content_digest(job.output), job.output.stat().st_mtime_ns) for job in plan.jobs}
+    plan.jobs[0].output.unlink()
+    for key in counted:
+        counted[key] = 0
+    report = run_plan(plan, registry, screen.console)
+    assert [j.status for j in report.jobs] == ["done", "skipped"]
+    assert counted == {"detect": 1, "decompose": 1, "encode": 1, "render": 27}  # the portrait only
+    assert [i.cached for i in report.inputs if i.kind == "video"] == [{"track": True, "motion": True}]
+    assert {p: content_digest(p) for p in first} == {p: digest for p, (digest, _) in first.items()}
+    assert plan.jobs[1].output.stat().st_mtime_ns == first[plan.jobs[1].output][1]
+    assert report.jobs[1].frames == 27
+
+
+def test_what_decides_the_bytes_makes_a_result_anew_and_what_does_not_is_skipped(
+    tmp_path: Path, media: Any, registry: Registry, screen: Any
+) -> None:
+    def status(**changes: Any) -> str:
+        plan = disc_plan(tmp_path, [media.red], [media.short], **changes)
+        return run_plan(plan, registry, screen.console).jobs[0].status
+
+    assert status() == "done"
+    assert status() == "skipped"
+    assert status(engine={"batch": 2, "span": 5}) == "skipped"
+    assert status(transfer={"scale": "source"}) == "done"
+    assert status() == "done"
+    assert status(output={"quality": 20}) == "done"
+    assert status(output={"quality": 20, "overwrite": True}) == "done"
+
+
+def test_batch_and_span_do_not_change_the_bytes(tmp_path: Path, media: Any, registry: Registry, screen: Any) -> None:
+    digests = set()
+    for batch, span in ((4, 10), (1, 7), (16, 64)):
+        plan = disc_plan(
+            tmp_path / f"{batch}-{span}", [media.red, media.video_source], [media.swing],
+            engine={"batch": batch, "span": span}, face={"smooth": 0.2},
+        )  # fmt: skip
+        assert run_plan(plan, registry, screen.console).exit_code == 0, screen.text
+        digests.add(tuple(content_digest(job.output) for job in plan.jobs))
+    assert len(digests) == 1
+
+
+def test_a_video_as_source_keeps_its_own_motion_and_is_held_at_its_end(
+    tmp_path: Path, media: Any, registry: Registry, screen: Any
+) -> None:
+    plan = disc_plan(
+        tmp_path, [media.video_source], [media.swing], output={"quality": 1},
+        transfer={"rotation": "source", "translation": "source", "scale": "source", "expression": "source"},
+    )  # fmt: skip
+    report = run_plan(plan, registry, screen.console)
+    assert report.exit_code == 0, screen.text
+    result = decompose_video(plan.jobs[0].output)
+    yaw = -torch.asin(result.rotation[:, 0, 2])
+    expected = 0.02 * torch.arange(27).clamp(max=11)
+    assert (yaw - expected).abs().max() < 0.08
+    assert len(result) == 27
+
+
+def test_pasting_back_keeps_the_source_size_and_its_surroundings(
+    tmp_path: Path, media: Any, registry: Registry, screen: Any
+) -> None:
+    plan = disc_plan(tmp_path, [media.red, media.video_source], [media.short], output={"frame": "paste", "quality": 1})
+    report = run_plan(plan, registry, screen.console)
+    assert report.exit_code == 0, screen.text
+    for job in plan.jobs:
+        info = probe(job.output)
+        assert (info.width, info.height) == (WIDTH, HEIGHT)
+    original = read_image(media.red).rgb.float()
+    with open_video(plan.jobs[0].output) as reader:
+        frames = torch.cat([s.rgb for s in reader.spans(8)]).float()
+    assert len(frames) == 8
+    corner = (slice(None), slice(110, None), slice(130, None))
+    assert (frames[corner] - original[110:, 130:]).abs().max() < 6
+    disc = frames[:, :, :, 0] > 128
+    assert disc.any(1).any(1).all()
+
+
+def test_the_reference_frame_is_found_or_taken_from_the_job(tmp_path: Path, media: Any, registry: Registry, screen: Any) -> None:
+    import attrs
+
+    plan = disc_plan(tmp_path, [media.red], [media.swing], transfer={"reference": "auto"})
+    report = run_plan(plan, registry, screen.console)
+    assert report.jobs[0].reference in {0, 12, 13, 25}  # frontal and neither smiling nor frowning
+    job = attrs.evolve(plan.jobs[0], reference=5)
+    assert run_plan(attrs.evolve(plan, jobs=(job,)), registry, screen.console).jobs[0].reference == 5
+    job = attrs.evolve(plan.jobs[0], reference=99)
+    failed = run_plan(attrs.evolve(plan, jobs=(job,)), registry, screen.console)
+    assert failed.exit_code == 1
+    assert "reference frame 99 is not in this clip of 27 frames" in screen.text
+
+
+def test_the_report_says_what_ran(tmp_path: Path, media: Any, registry: Registry, screen: Any) -> None:
+    plan = disc_plan(tmp_path, [media.red], [media.short])
+    run_plan(plan, registry, screen.console)
+    body = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert body["exit_code"] == 0
+    assert body["components"]["animator"]["name"] == "disc"
+    assert body["device"] == "cpu"
+    assert body["precision"] == "float32"
+    job = body["jobs"][0]
+    assert {"render", "write"} <= set(job["seconds"])
+    assert job["frames"] == 8
+    assert job["frames_per_second"] > 0
+    kinds = {i["kind"]: i for i in body["inputs"]}
+    assert kinds["video"]["frames"] == 8
+    assert {"track", "decompose", "decode"} <= set(kinds["video"]["seconds"])
+    assert kinds["video"]["cached"] == {"track": False, "motion": False}
+
+
+@pytest.mark.parametrize("mode", ["off", "read"])
+def test_without_writing_the_cache_results_are_the_same(
+    tmp_path: Path, media: Any, registry: Registry, screen: Any, mode: str
+) -> None:
+    usual = disc_plan(tmp_path / "a", [media.red], [media.short])
+    without = disc_plan(tmp_path / "b", [media.red], [media.short], cache={"mode": mode})
+    assert run_plan(usual, registry, screen.console).exit_code == 0
+    assert run_plan(without, registry, screen.console).exit_code == 0, screen.text
+    assert content_digest(usual.jobs[0].output) == content_digest(without.jobs[0].output)
+    cache = tmp_path / "b" / "cache"
+    assert not cache.exists() or not [p for p in cache.rglob("*") if p.is_file()]
+
+
+def test_nothing_is_left_in_the_temporary_folder(
+    tmp_path: Path, media: Any, registry: Registry, screen: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import tempfile
+
+    folder = tmp_path / "tmp"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    run_plan(disc_plan(tmp_path, [media.red], [media.short], cache={"mode": "off"}), registry, screen.console)
+    assert os.listdir(folder) == []
+
+
+def test_progress_says_clip_frames_speed_and_time_left(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, media: Any, registry: Registry, screen: Any
+) -> None:
+    import re
+
+    from pipelines.engines import progress
+
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.0)
+    run_plan(disc_plan(tmp_path, [media.red], [media.swing]), registry, screen.console)
+    assert re.search(r"red\.png moved by swing\.mp4: \d+/27 frames, [\d.]+ frames/s, \d+ s left \(job 1 of 1\)", screen.text)
+    assert "1 done, 0 up to date, 0 failed" in screen.text
+
+
+def test_memory_held_does_not_grow_with_the_clip(
+    tmp_path: Path, media: Any, registry: Registry, screen: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No stage ever holds more frames of a clip than a span at once."""
+    from disc_media import swinging, write_clip
+
+    from pipelines.stages import frames as room
+
+    largest = 0
+    stack = torch.stack
+
+    def watched(rows: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
+        nonlocal largest
+        result = stack(rows, *args, **kwargs)
+        if result.dim() == 4 and result.dtype == torch.uint8:
+            largest = max(largest, len(result))
+        return result
+
+    monkeypatch.setattr(room.torch, "stack", watched)
+    path = write_clip(tmp_path / "long.mp4", swinging(120))
+    report = run_plan(disc_plan(tmp_path, [media.red], [path]), registry, screen.console)
+    assert report.exit_code == 0
+    assert 0 < largest <= 10
