@@ -133,7 +133,7 @@ def train(
         log = csv.writer(file)
         while (spent := time.monotonic() - start) < limit and trainer.step < settings.steps:
             over = max(0.0, spent / limit - settings.decay_from) / max(1e-6, 1 - settings.decay_from)
-            losses = trainer.train_step(clips, vgg, landmark_loss, settings.rate * (1 - 0.9 * over))
+            losses = trainer.train_step(clips, vgg, landmark_loss, settings.rate * (1 - 0.95 * over))
             if trainer.step % 50 == 0:
                 now = time.monotonic()
                 log.writerow([trainer.step, trainer.samples, *(f"{k}={float(v):.5g}" for k, v in losses.items())])

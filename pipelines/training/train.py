@@ -12,10 +12,10 @@ from pathlib import Path
 
 import attrs
 import torch
-from mmfa_components.geometry.squares import crop_squares
 from torch import Tensor, nn
 
 from mmfa_components.errors import ConfigError, MMFAError, did_you_mean
+from mmfa_components.geometry.squares import crop_squares
 from mmfa_components.losses.landmarks import landmark_loss
 from mmfa_components.networks.presets import preset
 from mmfa_components.weights import read_weights

@@ -1,0 +1,1 @@
+"""Perception in plain torch: a small runner for converted networks, face detection, face-mesh landmarks."""

@@ -1,0 +1,114 @@
+"""Face detection with a BlazeFace-like network: anchors, decoding, weighted non-maximum suppression."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from mmfa_components.geometry.squares import crop_squares, from_crop
+from mmfa_components.networks.blocks import grid_points
+from mmfa_components.records import FaceDetections, Frames
+
+SIDE = 128  # of the network's input, pixels
+ANCHORS = ((16, 2), (8, 6))  # cells a side, anchors a cell
+
+
+def anchors(device: torch.device) -> Tensor:
+    """Anchor centres (896, 2) in [0, 1]."""
+    parts = [((grid_points((n, n), device) + 1) / 2).view(-1, 1, 2).expand(-1, k, -1).reshape(-1, 2) for n, k in ANCHORS]
+    return torch.cat(parts)
+
+
+def decode(regressors: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
+    """Points and scores of every anchor.
+
+    regressors: (N, 896, 16) offsets in pixels of the input: centre, size, six points.  scores: (N, 896, 1) logits.
+
+    Returns (N, 896, 8, 2) in pixels of the input (low corner, high corner, six points), and (N, 896) in [0, 1].
+    """
+    centre = anchors(regressors.device) * SIDE  # (896, 2)
+    middle, size = regressors[..., :2] + centre, regressors[..., 2:4]
+    points = regressors[..., 4:].unflatten(-1, (6, 2)) + centre[:, None]
+    corners = torch.stack([middle - size / 2, middle + size / 2], -2)
+    return torch.cat([corners, points], -2), scores[..., 0].clamp(-100, 100).sigmoid()
+
+
+def overlap(box: Tensor, boxes: Tensor) -> Tensor:
+    """Intersection over union (M,) of one box (4,) with boxes (M, 4)."""
+    low, high = torch.maximum(box[:2], boxes[:, :2]), torch.minimum(box[2:], boxes[:, 2:])
+    shared = (high - low).clamp_min(0).prod(1)
+    area = (boxes[:, 2:] - boxes[:, :2]).clamp_min(0).prod(1)
+    return shared / ((box[2:] - box[:2]).clamp_min(0).prod() + area - shared).clamp_min(1e-9)
+
+
+def weighted_suppression(points: Tensor, scores: Tensor, threshold: float = 0.3) -> tuple[Tensor, Tensor]:
+    """Merge overlapping candidates of one image into their score-weighted mean, best first.
+
+    points: (M, 8, 2) as from :func:`decode`.  scores: (M,).  Returns the same for the faces that remain.
+    """
+    kept_points, kept_scores = [], []
+    order = scores.argsort(descending=True)
+    points, scores = points[order], scores[order]
+    while len(points):
+        boxes = points[:, :2].flatten(1)
+        same = overlap(boxes[0], boxes) > threshold
+        same[0] = True
+        weight = scores[same][:, None, None]
+        kept_points.append((weight * points[same]).sum(0) / weight.sum())
+        kept_scores.append(scores[0])
+        points, scores = points[~same], scores[~same]
+    if not kept_points:
+        return points, scores
+    return torch.stack(kept_points), torch.stack(kept_scores)
+
+
+def tiles(height: int, width: int) -> Tensor:
+    """Overlapping squares (T, 4) that cover an image, each about three fifths of its shorter side, at least of the longer over three."""
+    side = max(0.6 * min(height, width), max(height, width) / 3)
+    rows = [torch.linspace(side / 2, n - side / 2, max(1, round((n - side) / (0.5 * side)) + 1)) for n in (height, width)]
+    rows = [r if len(r) > 1 else torch.tensor([n / 2]) for r, n in zip(rows, (height, width), strict=True)]
+    y, x = torch.meshgrid(*rows, indexing="ij")
+    flat = torch.stack([x.flatten(), y.flatten()], 1)
+    return torch.cat([flat, torch.tensor([[side, 0.0]]).expand(len(flat), 2)], 1)
+
+
+class FaceDetector:
+    """Frames (N, 3, H, W) -> FaceDetections. Looks at whole images, and at tiles of those that show no face (small faces).
+
+    network: (N, 3, 128, 128) in [-1, 1] -> [regressors, logits].
+    """
+
+    def __init__(self, network: Callable[[Tensor], list[Tensor]], min_score: float = 0.5, tiled: bool = True) -> None:
+        self.network, self.min_score, self.tiled = network, min_score, tiled
+
+    def __call__(self, frames: Frames) -> FaceDetections:
+        """Detect all faces; best score first within one image."""
+        rgb = frames.rgb.float()
+        count, _, height, width = rgb.shape
+        whole = torch.tensor([[width / 2, height / 2, float(max(height, width)), 0.0]], device=rgb.device)
+        found = self._look(rgb, whole)
+        if self.tiled:
+            missing = [i for i in range(count) if not len(found[i][1])]
+            if missing:
+                again = self._look(rgb[missing], tiles(height, width).to(rgb))
+                for row, index in enumerate(missing):
+                    found[index] = again[row]
+        image = torch.cat([torch.full((len(s),), i, dtype=torch.long, device=rgb.device) for i, (_, s) in enumerate(found)])
+        points = torch.cat([p for p, _ in found])
+        scores = torch.cat([s for _, s in found])
+        return FaceDetections(image, points[:, :2].flatten(1), scores, points[:, 2:])
+
+    def _look(self, rgb: Tensor, squares: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Faces of every image, seen through the same squares (S, 4)."""
+        candidates: list[list[tuple[Tensor, Tensor]]] = [[] for _ in range(len(rgb))]
+        for square in squares:
+            rows = square.expand(len(rgb), 4)
+            regressors, logits = self.network(crop_squares(rgb, rows, SIDE) * 2 - 1)
+            points, scores = decode(regressors.float(), logits.float())
+            for i in range(len(rgb)):
+                good = scores[i] >= self.min_score
+                back = from_crop(points[i, good].flatten(0, 1)[None], square[None], SIDE)[0].view(-1, 8, 2)
+                candidates[i].append((back, scores[i, good]))
+        return [weighted_suppression(torch.cat([p for p, _ in c]), torch.cat([s for _, s in c])) for c in candidates]
