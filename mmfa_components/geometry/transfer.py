@@ -109,4 +109,5 @@ def mouth_opening(points: Tensor) -> Tensor:
     if points.shape[1] not in (468, 478):
         return torch.zeros(len(points), device=points.device, dtype=points.dtype)
     height = points[..., 1].amax(dim=1) - points[..., 1].amin(dim=1)
-    return (points[:, 13] - points[:, 14]).norm(dim=-1) / height.clamp_min(1e-6)
+    opening: Tensor = (points[:, 13] - points[:, 14]).norm(dim=-1) / height.clamp_min(1e-6)
+    return opening

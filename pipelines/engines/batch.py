@@ -41,8 +41,8 @@ class Batch:
     progress: Progress
     report: RunReport
     _digests: dict[Path, InputReport | MMFAError] = attrs.field(factory=dict)
-    _clips: dict[tuple[Path, Face], Clip | Exception] = attrs.field(factory=dict)
-    _portrait: tuple[tuple[Path, Face], Portrait | Exception] | None = None
+    _clips: dict[tuple[Path, str | int], Clip | Exception] = attrs.field(factory=dict)
+    _portrait: tuple[tuple[Path, str | int], Portrait | Exception] | None = None
 
     def run(self) -> None:
         """Run every job. Failures are recorded; KeyboardInterrupt passes through with the jobs left marked as such."""
@@ -117,7 +117,7 @@ class Batch:
                 first = 0
                 for span in self.engine.map(render_span, units):
                     watch.add(span.seconds)
-                    for part in span.rgb.split(chunk_length(len(span.rgb), width, height)):
+                    for part in torch.split(span.rgb, chunk_length(len(span.rgb), width, height)):
                         with watch.stage("paste"):
                             frames = part if output.frame == "crop" else _paste(source, part, first, backgrounds)
                         with watch.stage("write"):
@@ -153,14 +153,15 @@ class Batch:
         return known
 
     def _clip(self, path: Path, face: Face) -> Clip:
-        if (path, face_key(face)) not in self._clips:
+        key = path, face.select  # all other options of the face are the pipeline's
+        if key not in self._clips:
             report = self._input(path)
             report.kind = "video"
             try:
-                self._clips[path, face_key(face)] = self.preparation.clip(path, face, report)
+                self._clips[key] = self.preparation.clip(path, face, report)
             except Exception as error:  # remembered: every job with this clip fails for the same reason
-                self._clips[path, face_key(face)] = error
-        clip = self._clips[path, face_key(face)]
+                self._clips[key] = error
+        clip = self._clips[key]
         if isinstance(clip, Exception):
             raise clip
         return clip
@@ -168,23 +169,19 @@ class Batch:
     def _source(self, path: Path, face: Face) -> Portrait | Clip:
         if probe(path).kind == "video":
             return self._clip(path, face)
-        if self._portrait is None or self._portrait[0] != (path, face_key(face)):
+        key = path, face.select
+        if self._portrait is None or self._portrait[0] != key:
             report = self._input(path)
             report.kind = "image"
             self._portrait = None
             try:
-                self._portrait = ((path, face_key(face)), self.preparation.portrait(path, face, report))
+                self._portrait = key, self.preparation.portrait(path, face, report)
             except Exception as error:
-                self._portrait = ((path, face_key(face)), error)
+                self._portrait = key, error
         portrait = self._portrait[1]
         if isinstance(portrait, Exception):
             raise portrait
         return portrait
-
-
-def face_key(face: Face) -> Any:
-    """What tells face options apart in one run: only the choice of face differs between jobs."""
-    return face.select
 
 
 def _paste(source: Portrait | Clip, crops: Tensor, first: int, backgrounds: FrameSource) -> Tensor:

@@ -21,12 +21,12 @@ METADATA_KEY = "mmfa"
 
 def job_face(pipeline: Pipeline, job: Job) -> Face:
     """The face options of a job: the pipeline's, with the job's own choice of face."""
-    return pipeline.face if job.face in (None, "") else attrs.evolve(pipeline.face, select=job.face)
+    return pipeline.face if job.face is None or job.face == "" else attrs.evolve(pipeline.face, select=job.face)
 
 
 def job_reference(pipeline: Pipeline, job: Job) -> str | int:
     """The reference frame of a job: its own, or the pipeline's."""
-    return pipeline.transfer.reference if job.reference in (None, "") else job.reference  # type: ignore[return-value]
+    return pipeline.transfer.reference if job.reference is None or job.reference == "" else job.reference
 
 
 def job_key(pipeline: Pipeline, job: Job, facts: Facts, source_digest: str, driving_digest: str) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import attrs
 
@@ -111,7 +111,7 @@ class RunReport:
         done = [job for job in self.jobs if job.status == "done"]
         frames, wall = sum(j.frames for j in done), sum(j.wall for j in done)
         return {
-            **{s: self.count(s) for s in ("done", "skipped", "failed", "left")},  # type: ignore[arg-type]
+            **{s: self.count(s) for s in get_args(Status)},
             "frames": frames,
             "frames_per_second": round(frames / wall, 3) if wall else 0.0,
             "cache_hits": sum(sum(i.cached.values()) for i in self.inputs),

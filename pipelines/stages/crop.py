@@ -40,7 +40,7 @@ def crop_frames(rgb: Tensor, square: Tensor, size: int, device: torch.device) ->
     """Crops (n, 3, size, size) of full frames (n, H, W, 3) uint8; few large frames are held as float at a time."""
     length = chunk_length(len(rgb), rgb.shape[2], rgb.shape[1])
     parts = [
-        crop_squares(to_float(part, device), square.to(device).expand(len(part), 4), size) for part in rgb.split(length)
+        crop_squares(to_float(part, device), square.to(device).expand(len(part), 4), size) for part in torch.split(rgb, length)
     ]
     return Frames(torch.cat(parts).clamp(0, 1))
 

@@ -58,4 +58,5 @@ def opaque(image: StillImage) -> Tensor:
     if image.alpha is None:
         return image.rgb
     alpha = image.alpha[..., None].float() / 255
-    return (image.rgb.float() * alpha + 255 * (1 - alpha)).round().to(torch.uint8)
+    mixed: Tensor = image.rgb.float() * alpha + 255 * (1 - alpha)
+    return mixed.round().to(torch.uint8)

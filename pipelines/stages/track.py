@@ -18,6 +18,8 @@ from pipelines.stages.frames import Chunk, chunk_length, to_float
 from pipelines.stages.worker import Stopwatch, Worker
 
 MIN_PRESENCE = 0.5
+MESHES = (468, 478)
+"""Numbers of points of the face meshes whose eye corners are known."""
 REGION_RATIO = 2 / 3
 """Height of a face's landmarks over the side of the region a landmark network looks at (1.5 times the face)."""
 
@@ -122,7 +124,7 @@ class FaceTracker:
             look(seen, region_of_detection(detections.points[[row for row in taken if row is not None]]))
         for i in range(len(frames)):
             if i not in points and self.previous is not None:  # the detector missed it: look where it was
-                look([i], square_of_landmarks(self.previous, REGION_RATIO))
+                look([i], _region(self.previous))
                 if i in points and not _alike(points[i], self.previous):
                     del points[i]
             self.previous = points.get(i)
@@ -133,7 +135,7 @@ class FaceTracker:
         rows = torch.cat([points[i] for i in sorted(points)])  # (n, P, 3)
         self.seen = True
         yes = torch.ones(len(rows), dtype=torch.bool)
-        crops = square_of_landmarks(rows, self.face.crop_ratio)
+        crops = upright_square(rows, self.face.crop_ratio)
         return FaceTrack(yes, yes, rows, torch.cat([presence[i] for i in sorted(points)]), crops), found
 
     def _choose(self, detections: FaceDetections, index: int) -> int | None:
@@ -168,6 +170,19 @@ class FaceTracker:
             fix = f'set face.select to 0 (leftmost) to {len(boxes) - 1}, or "largest"'
             raise NoFaceError(what, where=self.where, fix=fix)
         return int(order[index])
+
+
+def upright_square(points: Tensor, ratio: float) -> Tensor:
+    """Upright squares (N, 4) around landmarks (N, P, 3) of any kind: the landmarks' height is ``ratio`` of the side."""
+    low, high = points[..., :2].amin(dim=1), points[..., :2].amax(dim=1)
+    side = (high - low)[:, 1:] / ratio
+    return torch.cat([(low + high) / 2, side, torch.zeros_like(side)], dim=1)
+
+
+def _region(points: Tensor) -> Tensor:
+    """Where to look for a face that had these landmarks one frame before; level with the eyes for face-mesh points."""
+    mesh = points.shape[1] in MESHES
+    return square_of_landmarks(points, REGION_RATIO) if mesh else upright_square(points, REGION_RATIO)
 
 
 def _area(boxes: Tensor) -> Tensor:
