@@ -64,15 +64,15 @@ def run_plan(plan: Plan, registry: Registry, console: Console) -> RunReport:
         store = Store(pipeline.cache, registry.records, warn)
         try:
             Batch(plan, engine, Preparation(engine, store, progress, pipeline.engine.span), progress, report).run()
+            if pipeline.output.contact_sheet:
+                progress.start("draw the contact sheet", None)
+                _sheet(folder / pipeline.output.contact_sheet, plan, report, warn)
         except KeyboardInterrupt:
             report.interrupted = True
             progress.say("stopping: finished results are kept, the one at hand is removed")
         finally:
             engine.close()
             store.close()
-        if pipeline.output.contact_sheet and not report.interrupted:
-            progress.start("draw the contact sheet", None)
-            _sheet(folder / pipeline.output.contact_sheet, plan, report, warn)
     report.wall = round(time.monotonic() - started, 3)
     report.write(folder / pipeline.output.report)
     _summary(console, report, folder / pipeline.output.report)
