@@ -57,7 +57,7 @@ class Progress:
             self.bars.update(self.clip, advance=frames)
         elif time.monotonic() - self.last_line >= SECONDS_BETWEEN_LINES:
             self.last_line = time.monotonic()
-            self.console.print(self._line(), highlight=False, markup=False)
+            self.console.print(self._line(), highlight=False, markup=False, soft_wrap=True)
 
     def job_done(self, line: str) -> None:
         """A job is finished, skipped or failed."""
