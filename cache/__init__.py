@@ -1,0 +1,7 @@
+"""Content-addressed store of records on disk (Zarr v3). ``python -m cache`` looks after it; see docs/architecture.md."""
+
+from cache.keys import CacheKey
+from cache.store import RecordCache, StoredRecord
+from cache.writer import RecordWriter
+
+__all__ = ["CacheKey", "RecordCache", "RecordWriter", "StoredRecord"]
