@@ -12,6 +12,9 @@ from pipelines.stages.frames import chunk_length, to_float
 MARGIN = 0.04
 """Least distance of the face from the border of the crop, as a share of the side, when the head travels far."""
 
+RISE = 0.034
+"""How far above the middle of the face the crop's centre lies, as a share of the side: room for hair, as in the training data."""
+
 
 def face_boxes(track: FaceTrack) -> Tensor:
     """Boxes (M, 4) x0, y0, x1, y1 around the landmarks of the frames where the face was found."""
@@ -30,7 +33,7 @@ def stable_square(boxes: Tensor, ratio: float) -> Tensor:
     high = boxes[:, 2:].quantile(0.99, dim=0)
     side = (boxes[:, 3] - boxes[:, 1]).median() / ratio
     side = torch.maximum(side, (high - low).max() / (1 - 2 * MARGIN))
-    centre = ((boxes[:, :2] + boxes[:, 2:]) / 2).median(dim=0).values
+    centre = ((boxes[:, :2] + boxes[:, 2:]) / 2).median(dim=0).values - side * boxes.new_tensor([0.0, RISE])
     reach = side * (0.5 - MARGIN)
     centre = torch.minimum(torch.maximum(centre, high - reach), low + reach)
     return torch.stack([centre[0], centre[1], side, torch.zeros_like(side)])

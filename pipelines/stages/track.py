@@ -48,7 +48,7 @@ def track_clip(worker: Worker, unit: TrackUnit) -> Iterator[TrackStep]:
 
     Raises NoFaceError when no frame shows a face or the index asked for does not exist; MediaError for a damaged file.
     """
-    tracker = FaceTracker(worker, unit.face, str(unit.path))
+    tracker = FaceTracker(worker, unit.face, str(unit.path), start_score=(1 + unit.face.min_score) / 2)
     filler: GapFiller[FaceTrack] = GapFiller(unit.face.max_gap, mark=_mark)
     for chunk in worker.frames.chunks(unit.path, 0, None, chunk_length(worker.batch, unit.width, unit.height)):
         watch = Stopwatch()
@@ -63,7 +63,7 @@ def track_clip(worker: Worker, unit: TrackUnit) -> Iterator[TrackStep]:
 
 def track_still(worker: Worker, rgb: Tensor, face: Face, path: Path) -> FaceTrack:
     """The face of one image (H, W, 3) uint8 as a track of one frame. Raises NoFaceError when there is none."""
-    tracker = FaceTracker(worker, face, str(path))
+    tracker = FaceTracker(worker, face, str(path), start_score=face.min_score)
     rows, _ = tracker.faces(to_float(rgb[None], worker.device))
     if rows is None:
         raise no_face(path, "image")
@@ -86,10 +86,14 @@ def _mark(rows: FaceTrack, bridged: bool) -> FaceTrack:
 
 
 class FaceTracker:
-    """Finds the selected face in every chunk it is given, in order. The result does not depend on how the clip is cut up."""
+    """Finds the selected face in every chunk it is given, in order. The result does not depend on how the clip is cut up.
 
-    def __init__(self, worker: Worker, face: Face, where: str) -> None:
-        self.worker, self.face, self.where = worker, face, where
+    A track starts, and starts anew after a long loss, on a detection of at least ``start_score``; it goes on with weaker ones.
+    So lettering that passes for a face in a few frames starts none.
+    """
+
+    def __init__(self, worker: Worker, face: Face, where: str, start_score: float) -> None:
+        self.worker, self.face, self.where, self.start_score = worker, face, where, start_score
         self.box: Tensor | None = None  # (4,) of the last detection that was taken
         self.gap = 0  # frames since then
         self.previous: Tensor | None = None  # (1, P, 3), landmarks of the frame before, None when it had none
@@ -145,17 +149,17 @@ class FaceTracker:
         if len(rows) == 0:
             self.gap += 1
             return None
-        boxes = detections.boxes[rows]
+        boxes, sure = detections.boxes[rows], detections.scores[rows] >= self.start_score
+        best: int | None
         if self.box is None:
-            best = self._select(boxes, self.frame + index)
+            best = self._select(boxes, self.frame + index) if bool(sure.any()) else None
         else:
-            nearest = _nearest(boxes, self.box, self.gap)
-            if nearest is None and self.gap > self.face.max_gap:  # gone for long: start anew
-                nearest = int(_area(boxes).argmax())
-            if nearest is None:
-                self.gap += 1
-                return None
-            best = nearest
+            best = _nearest(boxes, self.box, self.gap)
+            if self.gap > self.face.max_gap and (best is None or not sure[best]):  # gone for long: start anew
+                best = int((_area(boxes) * sure).argmax()) if bool(sure.any()) else None
+        if best is None:
+            self.gap += 1
+            return None
         self.box, self.gap = boxes[best], 0
         return int(rows[best])
 
