@@ -16,18 +16,16 @@ import re
 import secrets
 import shutil
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import attrs
 
 from cache.keys import canonical_json, digest_of
-from mmfa_components.errors import CacheError
 
 LAYOUT = "v1"
 MARKER, PREIMAGE = "complete.json", "preimage.json"
-_HEX = re.compile(r"[0-9a-f]{64}")
 
 
 class DamageError(Exception):
@@ -52,30 +50,6 @@ class Marker:
     def size(self) -> int:
         """Bytes of all files but the marker."""
         return sum(size for size, _ in self.files.values())
-
-
-@attrs.frozen
-class Entry:
-    """One entry as found on disk; ``fault`` is "" unless its marker or pre-image cannot be read, or a file has another size."""
-
-    path: Path
-    marker: Marker | None
-    hashed: dict[str, Any]
-    input_name: str
-    created: str
-    used: float
-    size: int
-    fault: str = ""
-
-    @property
-    def digest(self) -> str:
-        """The key."""
-        return self.path.name
-
-    @property
-    def record_name(self) -> str:
-        """Name of the record class, "?" when unknown."""
-        return str(self.hashed.get("record", "?")).split("/")[0]
 
 
 # ---- where things lie --------------------------------------------------------------------------------------------------
@@ -204,38 +178,3 @@ def read_preimage(path: Path) -> dict[str, Any]:
     if not isinstance(body, dict) or not isinstance(body.get("hashed"), dict):
         raise DamageError(f"{PREIMAGE} was changed")
     return body
-
-
-# ---- listing ------------------------------------------------------------------------------------------------------------
-def inspect(path: Path) -> Entry:
-    """Look at one entry without reading its data. Raises FileNotFoundError when it is gone."""
-    marker: Marker | None = None
-    body: dict[str, Any] = {}
-    fault = ""
-    try:
-        body = read_preimage(path)
-        marker = read_marker(path)
-        check_sizes(path, marker)
-    except DamageError as damage:
-        fault = str(damage)
-    stamp = path / MARKER if (path / MARKER).exists() else path
-    size = marker.size if marker else sum(p.stat().st_size for p in path.rglob("*") if p.is_file())
-    return Entry(
-        path, marker, body.get("hashed", {}), body.get("input_name", ""), body.get("created", ""), stamp.stat().st_mtime, size, fault
-    )
-
-
-def entries(folder: Path) -> Iterator[Entry]:
-    """All published entries, by key. Raises CacheError when the folder cannot be read."""
-    root = folder / LAYOUT
-    try:
-        if not folder.exists():
-            return
-        groups = sorted(p for p in root.iterdir() if len(p.name) == 2) if root.exists() else []
-        for group in groups:
-            for path in sorted(p for p in group.iterdir() if _HEX.fullmatch(p.name)):
-                with contextlib.suppress(FileNotFoundError):  # removed by another process meanwhile
-                    yield inspect(path)
-    except OSError as error:
-        fix = "give a readable cache folder with --folder or cache.folder"
-        raise CacheError(f"the cache cannot be read ({error.strerror})", where=str(folder), fix=fix) from error
