@@ -34,7 +34,7 @@ class WeightsFile:
 
 
 @cache
-def _digest(path: Path, size: int, mtime_ns: int) -> str:
+def _digest(path: Path, *changes: int) -> str:  # ``changes`` differ whenever the file was written or replaced
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -43,7 +43,7 @@ def file_digest(path: Path) -> str:
     """sha256 of a file, remembered until it changes. Raises WeightsError when it cannot be read."""
     try:
         stat = path.stat()
-        return _digest(path, stat.st_size, stat.st_mtime_ns)
+        return _digest(path, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)
     except OSError as error:
         fix = "give the path of an existing weights file, or reinstall the package that ships it"
         raise WeightsError(f"weights file cannot be read ({error.strerror})", where=str(path), fix=fix) from error
@@ -56,21 +56,25 @@ def read_weights(path: Path, architecture: str, sha256: str = "") -> dict[str, T
     """
     actual = file_digest(path)
     where = str(path)
+    if sha256 and actual != sha256:
+        what = "the file's content is not the one that was shipped: it is damaged, truncated or replaced"
+        raise WeightsError(what, where=where, fix="reinstall the package, or name your own file under weights")
     try:
         with safe_open(path, framework="pt") as file:
-            stated = (file.metadata() or {}).get("architecture", "unknown")
+            stated = (file.metadata() or {}).get("architecture")
+            if stated is None:
+                fix = f"use a file made for {architecture!r} by this project's commands"
+                raise WeightsError("does not say what architecture it was made for", where=where, fix=fix)
             if stated != architecture:
                 fix = f"use a file made for {architecture!r}, or select the options that {stated!r} was trained with"
                 raise WeightsError(f"made for architecture {stated!r}, not {architecture!r}", where=where, fix=fix)
-            if sha256 and actual != sha256:
-                raise WeightsError("the file's content is not the one that was shipped", where=where, fix="reinstall the package")
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
+    except (SafetensorError, OSError) as error:
         raise WeightsError(f"damaged or truncated weights file ({error})", where=where, fix="copy or reinstall the file") from error
 
 
 def load_into(module: nn.Module, tensors: dict[str, Tensor], where: str) -> None:
-    """Load ``tensors`` into ``module`` exactly. Raises WeightsError naming the first missing, extra or misshaped keys."""
+    """Load ``tensors`` into ``module`` exactly. Raises WeightsError naming the first missing, extra or misfit keys."""
     wanted = module.state_dict()
     faults = [f"missing {k}" for k in wanted.keys() - tensors.keys()]
     faults += [f"unexpected {k}" for k in tensors.keys() - wanted.keys()]
@@ -78,6 +82,11 @@ def load_into(module: nn.Module, tensors: dict[str, Tensor], where: str) -> None
         f"{k} is {tuple(tensors[k].shape)}, expected {tuple(wanted[k].shape)}"
         for k in wanted.keys() & tensors.keys()
         if tensors[k].shape != wanted[k].shape
+    ]
+    faults += [
+        f"{k} is {tensors[k].dtype}, expected {wanted[k].dtype}"
+        for k in wanted.keys() & tensors.keys()
+        if tensors[k].is_floating_point() != wanted[k].is_floating_point()
     ]
     if faults:
         text = "; ".join(sorted(faults)[:4]) + (f"; and {len(faults) - 4} more" if len(faults) > 4 else "")
@@ -129,10 +138,10 @@ def metadata(path: Path) -> dict[str, str]:
     try:
         with safe_open(path, framework="pt") as file:
             return dict(file.metadata() or {})
-    except SafetensorError as error:
+    except (SafetensorError, OSError) as error:
         raise WeightsError(f"damaged or truncated weights file ({error})", where=str(path), fix="reinstall it") from error
 
 
-def options_metadata(options: object) -> str:
+def options_metadata(options: attrs.AttrsInstance) -> str:
     """Options of a network as the JSON text that is stored in weights metadata."""
-    return json.dumps(attrs.asdict(options), sort_keys=True)  # type: ignore[call-overload, no-any-return]
+    return json.dumps(attrs.asdict(options), sort_keys=True)

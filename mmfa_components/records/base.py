@@ -23,10 +23,19 @@ R = TypeVar("R", bound="Record")
 
 
 def tensor(*shape: int | str, dtype: DTypeClass = "float") -> Any:
-    """Declare a tensor field: its shape (numbers, letters, or ``"..."`` last) and its dtype class."""
+    """Declare a tensor field: its shape (numbers, letters, or ``"..."`` last) and its dtype class. Raises ValueError for others."""
     if dtype not in get_args(DTypeClass):
         raise ValueError(f"unknown dtype class {dtype!r}")
+    for axis, size in enumerate(shape):
+        last = axis == len(shape) - 1
+        known = size == "..." and last if isinstance(size, str) and not size.isidentifier() else isinstance(size, str) or _is_size(size)
+        if not known:
+            raise ValueError(f'a shape is made of numbers, letters and a last "...", got {shape}')
     return attrs.field(metadata={_SHAPE: shape, _DTYPE: dtype})
+
+
+def _is_size(size: object) -> bool:
+    return isinstance(size, int) and not isinstance(size, bool) and size >= 0
 
 
 def _dtype_class(t: Tensor) -> str:
@@ -34,7 +43,9 @@ def _dtype_class(t: Tensor) -> str:
         return "bool"
     if t.dtype == torch.uint8:
         return "uint8"
-    return "float" if t.dtype.is_floating_point else "int"
+    if t.dtype in (torch.int8, torch.int16, torch.int32, torch.int64):
+        return "int"
+    return "float" if t.dtype.is_floating_point else str(t.dtype)
 
 
 @attrs.frozen(eq=False)
@@ -88,11 +99,17 @@ class Record:
 
     @property
     def device(self) -> torch.device:
-        """The device all tensors of this record are on."""
-        return next(iter(self.tensors().values())).device
+        """The device all tensors of this record are on. Raises RecordError for a record without tensors."""
+        return self._first().device
 
     def __len__(self) -> int:
-        return int(next(iter(self.tensors().values())).shape[0])
+        first = self._first()
+        return int(first.shape[0]) if first.ndim else 1
+
+    def _first(self) -> Tensor:
+        for value in self.tensors().values():
+            return value
+        raise RecordError("has no tensor fields", where=type(self).__name__, fix="declare them with records.tensor")
 
     # ---- making new ones -----------------------------------------------------------------------------------------
     def map(self: R, function: Any) -> R:
@@ -104,29 +121,66 @@ class Record:
         return self.map(lambda t: t.to(device))
 
     def __getitem__(self: R, index: slice | Tensor | Sequence[int]) -> R:
-        """Frames ``index`` of a framewise record (a slice, a list or an index/boolean tensor; never a bare number)."""
+        """Frames ``index`` of a framewise record (a slice, a list or a 1D index/boolean tensor; never a bare number).
+
+        Raises RecordError for any other index, and for one outside of the record.
+        """
+        where = type(self).__name__
         if not type(self).framewise():
-            raise RecordError("only framewise records can be indexed", where=type(self).__name__)
-        if isinstance(index, int):
-            raise RecordError("use a slice such as [i:i+1]: a record keeps its frame axis", where=type(self).__name__)
-        return self.map(lambda t: t[index])
+            raise RecordError("only framewise records can be indexed", where=where)
+        if isinstance(index, int) or (isinstance(index, Tensor) and index.ndim == 0):
+            raise RecordError("use a slice such as [i:i+1]: a record keeps its frame axis", where=where)
+        rows: Any = index
+        try:
+            if not isinstance(index, slice):
+                rows = torch.as_tensor(index)
+                rows = rows.long() if not rows.numel() and rows.dtype != torch.bool else rows
+                if rows.ndim != 1 or rows.dtype == torch.uint8:
+                    raise TypeError("use a slice, a list of frame numbers, or a 1D index or boolean tensor")
+            return self.map(lambda t: t[rows])
+        except (IndexError, TypeError, ValueError, RuntimeError) as error:
+            if isinstance(error, RecordError):
+                raise
+            raise RecordError(f"cannot be indexed with {_short(index)}: {error}", where=f"{where} of {len(self)} frames") from error
 
     def spans(self: R, length: int) -> Iterator[R]:
-        """Cut a framewise record into consecutive spans of at most ``length`` frames."""
+        """Cut a framewise record into consecutive spans of at most ``length`` frames. Raises RecordError for ``length`` < 1."""
+        if length < 1:
+            raise RecordError(f"a span needs at least one frame, got length {length}", where=type(self).__name__)
         for start in range(0, len(self), length):
             yield self[start : start + length]
 
     @classmethod
     def concatenate(cls: type[R], parts: Sequence[R]) -> R:
-        """Join framewise records along their frame axis. Raises RecordError when ``parts`` is empty."""
+        """Join framewise records along their frame axis; other fields are the first part's, mixed dtypes are promoted as torch does.
+
+        Raises RecordError when ``parts`` is empty, is of another class, or does not fit together.
+        """
         if not parts or not cls.framewise():
             raise RecordError("needs at least one part of a framewise record", where=cls.__name__)
-        names = cls.tensor_fields()
-        return attrs.evolve(parts[0], **{n: torch.cat([getattr(p, n) for p in parts]) for n in names})
+        for number, part in enumerate(parts):
+            if not isinstance(part, cls):
+                raise RecordError(f"part {number} is a {type(part).__name__}", where=f"{cls.__name__}.concatenate")
+        joined: dict[str, Tensor] = {}
+        for name in cls.tensor_fields():
+            values = [getattr(p, name) for p in parts]
+            for number, value in enumerate(values):
+                if value.shape[1:] != values[0].shape[1:] or value.device != values[0].device:
+                    what = f"part {number} is {tuple(value.shape)} on {value.device}, part 0 {tuple(values[0].shape)} on {values[0].device}"
+                    raise RecordError(what, where=f"{cls.__name__}.{name}", fix="join records with frames of one size on one device")
+            joined[name] = torch.cat(values)
+        return attrs.evolve(parts[0], **joined)
 
     @classmethod
     def from_tensors(cls: type[R], tensors: Mapping[str, Tensor]) -> R:
-        """Build the record from a mapping of its tensor fields (the inverse of :meth:`tensors`)."""
+        """Build the record from a mapping of its tensor fields (the inverse of :meth:`tensors`).
+
+        Raises RecordError naming missing and unknown fields.
+        """
+        names = cls.tensor_fields().keys()
+        faults = [f"missing {n}" for n in names if n not in tensors] + [f"unknown {n}" for n in tensors if n not in names]
+        if faults:
+            raise RecordError(f"cannot be built: {', '.join(faults)}", where=cls.__name__, fix=f"its fields are {', '.join(names)}")
         return cls(**dict(tensors))
 
 
@@ -140,4 +194,10 @@ def _check_shape(value: Tensor, shape: tuple[int | str, ...], sizes: dict[str, i
     for axis, (want, have) in enumerate(zip(wanted, got, strict=False)):
         expected = sizes.setdefault(want, have) if isinstance(want, str) else want
         if have != expected:
-            raise RecordError(f"expected shape {text} with {want} = {expected}, got {got} (axis {axis})", where=where)
+            sized = f" with {want} = {expected}" if isinstance(want, str) else ""
+            raise RecordError(f"expected shape {text}{sized}, got {got} (axis {axis})", where=where)
+
+
+def _short(index: object) -> str:
+    text = repr(index)
+    return text if len(text) <= 60 else f"{text[:57]}..."
