@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from cache.entry import LAYOUT
@@ -32,7 +33,7 @@ def main(arguments: Sequence[str] | None = None, records: Mapping[str, type[Reco
     """
     parser = _parser()
     options = parser.parse_args(arguments)
-    out = Console(soft_wrap=True, highlight=False)
+    out = Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else 160)
     try:
         result: int = options.run(options, out, records)
         return result
@@ -87,7 +88,10 @@ def _ls(options: argparse.Namespace, out: Console, records: Mapping[str, type[Re
     table.add_column("note", no_wrap=True)
     for e in found:
         frames = str(e.marker.frames) if e.marker else "?"
-        table.add_row(e.digest[:12], e.record_name, frames, _bytes(e.size), _time(e.used), e.input_name, _note(e, known), style=_style(e))
+        when = _time(e.used)[:16].replace("T", " ")
+        table.add_row(
+            e.digest[:12], e.record_name, frames, _bytes(e.size), when, escape(e.input_name), escape(_note(e, known)), style=_style(e)
+        )
     out.print(table)
     aside = options.folder / LAYOUT / "damaged"
     damaged = len(list(aside.iterdir())) if aside.is_dir() else 0
