@@ -86,7 +86,7 @@ class Store:
 
     def _without(self, error: Exception) -> None:
         text = error.what if isinstance(error, CacheError) else str(error)
-        self.warn(f"the cache cannot be written, going on without it: {text}")
+        self.warn(f"going on without writing the cache: {text}")
 
 
 def iterate(stored: Any, span: int) -> Iterator[Any]:
