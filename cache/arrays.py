@@ -16,7 +16,7 @@ import numpy as np
 import torch
 import zarr
 from torch import Tensor
-from zarr.codecs import BloscCodec
+from zarr.codecs import BloscCodec, Crc32cCodec
 from zarr.storage import LocalStore
 
 from mmfa_components.errors import CacheError
@@ -109,7 +109,7 @@ class ArrayGroup:
             chunks=chunks,
             shards=shards,
             fill_value=np.zeros((), stored)[()],
-            compressors=BloscCodec(cname="zstd", clevel=3, shuffle="shuffle"),
+            compressors=[BloscCodec(cname="zstd", clevel=3, shuffle="shuffle"), Crc32cCodec()],  # checked whenever a chunk is read
             attributes={DTYPE: dtype},
         )
 

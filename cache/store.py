@@ -108,7 +108,11 @@ class RecordCache:
     def get(self, key: CacheKey) -> Any:
         """The whole record behind ``key``, or None when it is not there or damaged (then it is set aside)."""
         stored = self.open(key)
-        return None if stored is None else stored.read()
+        try:
+            return None if stored is None else stored.read()
+        except CacheError as error:  # removed or damaged by another process since it was opened
+            self.on_event(f"{error.where}: {error.what}; its content is computed again")
+            return None
 
     def open(self, key: CacheKey) -> StoredRecord | None:
         """The stored record behind ``key``, every file checked against its digest, or None (see ``get``)."""

@@ -42,6 +42,7 @@ class RecordWriter:
         self.frames = 0
         self._group: ArrayGroup | None = None
         self._pending: list[Record] = []
+        self._pending_frames = 0
         self._shard = 0
         self._fields: dict[str, tuple[str, tuple[int, ...]]] = {}
         _check_storable(record, key)
@@ -76,10 +77,11 @@ class RecordWriter:
                     self._group.create_framewise(name, tensor, self._shard)
             start = 0
             while start < len(span):  # a pending shard never holds more than shard frames
-                room = self._shard - sum(len(p) for p in self._pending)
-                self._pending.append(span[start : start + room].map(lambda t: t.detach().cpu().clone()))
-                start += room
-                if sum(len(p) for p in self._pending) == self._shard:
+                part = span[start : start + self._shard - self._pending_frames].map(lambda t: t.detach().cpu().clone())
+                self._pending.append(part)
+                self._pending_frames += len(part)
+                start += len(part)
+                if self._pending_frames == self._shard:
                     self._flush()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -113,7 +115,7 @@ class RecordWriter:
     def _flush(self) -> None:
         if self._pending and self._group is not None:
             whole = self.record.concatenate(self._pending)
-            self._pending = []
+            self._pending, self._pending_frames = [], 0
             for name, tensor in whole.tensors().items():
                 self._group.append(name, tensor)
 
