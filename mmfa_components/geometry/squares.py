@@ -23,7 +23,7 @@ def _turn(angle: Tensor) -> Tensor:
     return torch.stack([torch.stack([angle.cos(), -angle.sin()], -1), torch.stack([angle.sin(), angle.cos()], -1)], -2)
 
 
-def region_of_detection(points: Tensor, scale: float = 4.2) -> Tensor:
+def region_of_detection(points: Tensor, scale: float = 3.7) -> Tensor:
     """Squares (M, 4) for the landmark network from a face detector's six points.
 
     points: (M, 6, 2) right eye, left eye, nose tip, mouth, right ear, left ear in pixels.  scale: side of the square over the
