@@ -72,8 +72,8 @@ def entries(folder: Path) -> Iterator[Entry]:
     """All published entries, by key. Raises CacheError when the folder cannot be read."""
     root = folder / LAYOUT
     try:
-        if not folder.exists():
-            return
+        if folder.exists() and not folder.is_dir():
+            raise NotADirectoryError(None, "it is not a folder")
         groups = sorted(p for p in root.iterdir() if len(p.name) == 2) if root.exists() else []
         for group in groups:
             for path in sorted(p for p in group.iterdir() if _HEX.fullmatch(p.name)):
