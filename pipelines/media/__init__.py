@@ -1,0 +1,14 @@
+"""Video and image input and output: the only room that imports av. Frames are streamed; memory does not grow with a clip's length."""
+
+from pipelines.media.digest import content_digest
+from pipelines.media.images import StillImage, read_image, write_image
+from pipelines.media.notes import read_metadata
+from pipelines.media.partial import remove_leftovers
+from pipelines.media.probe import MediaInfo, probe, require_image, require_video
+from pipelines.media.video_read import VideoReader, VideoSpan, open_video
+from pipelines.media.video_write import VideoWriter, check_codec
+
+__all__ = [
+    "MediaInfo", "StillImage", "VideoReader", "VideoSpan", "VideoWriter", "check_codec", "content_digest", "open_video", "probe", "read_image",
+    "read_metadata", "remove_leftovers", "require_image", "require_video", "write_image",
+]  # fmt: skip

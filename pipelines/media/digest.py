@@ -1,0 +1,17 @@
+"""Digest of a file's content: what cache keys and job keys know an input by."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from mmfa_components.errors import MediaError
+
+
+def content_digest(path: Path) -> str:
+    """sha256 (hex) of a file's bytes. Raises MediaError when it cannot be read."""
+    try:
+        with Path(path).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise MediaError(f"cannot be read ({error.strerror})", where=str(path), fix="check the path and its permissions") from error

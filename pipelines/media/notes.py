@@ -1,0 +1,29 @@
+"""Notes (key, value) stored in results: the mp4 comment tag, or PNG text, as JSON."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import av
+from PIL import Image, UnidentifiedImageError
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """The notes that VideoWriter or write_image stored; empty when there are none or the file cannot be read."""
+    text = ""
+    try:
+        with Image.open(path) as image:
+            text = str(image.info.get("mmfa", ""))
+    except (UnidentifiedImageError, OSError):
+        try:
+            with av.open(str(path)) as container:
+                tags = {k.lower(): v for k, v in container.metadata.items()}
+                text = tags.get("comment", "")
+        except (OSError, ValueError):
+            return {}
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return {}
+    return {str(k): str(v) for k, v in found.items()} if isinstance(found, dict) else {}

@@ -1,0 +1,117 @@
+"""Streaming video input by PyAV: upright RGB frames with their exact timestamps, span by span."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import attrs
+import numpy as np
+import torch
+from av.video.reformatter import Colorspace, ColorRange
+from torch import Tensor
+
+from pipelines.media.probe import MediaInfo, frame_rotation, open_container, probe, require_video
+
+BT709 = 1
+UNSPECIFIED = 2
+
+
+@attrs.frozen(eq=False)
+class VideoSpan:
+    """Consecutive frames. start: index of the first.  rgb: (n, H, W, 3) uint8.  pts: timestamps in the clip's time base."""
+
+    start: int
+    rgb: Tensor
+    pts: tuple[int, ...]
+
+
+def upright_rgb(frame: Any) -> np.ndarray[Any, Any]:
+    """A decoded frame as upright (H, W, 3) uint8; matrix and range as tagged, by size where they are not."""
+    matrix = int(frame.colorspace)
+    high = matrix == BT709 or (matrix == UNSPECIFIED and frame.height >= 720)
+    source = Colorspace.ITU709 if high else Colorspace.ITU601
+    planar = not frame.format.is_rgb
+    rgb = frame.reformat(
+        format="rgb24",
+        src_colorspace=source if planar else None,
+        dst_colorspace=source if planar else None,
+        dst_color_range=ColorRange.JPEG,
+    ).to_ndarray()
+    turns = frame_rotation(frame) // 90
+    return np.ascontiguousarray(np.rot90(rgb, turns)) if turns else rgb
+
+
+class VideoReader:
+    """An opened video; use it as a context manager.
+
+    info: facts of the file.  damage: "" or, after iterating, what ended the reading early and at which frame; the frames before
+    it were delivered.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.info: MediaInfo = probe(path)
+        require_video(self.info)
+        self.damage = ""
+        self._container: Any = None
+        self._started = False
+
+    def __enter__(self) -> VideoReader:
+        self._container = open_container(self.info.path)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._container is not None:
+            self._container.close()
+            self._container = None
+
+    def spans(self, length: int, start: int = 0, stop: int | None = None) -> Iterator[VideoSpan]:
+        """Frames [start, stop) in spans of at most ``length``; may be called again. Only one span is held at a time."""
+        rgb: list[np.ndarray[Any, Any]] = []
+        stamps: list[int] = []
+        first = start
+        for index, (frame, pts) in enumerate(self._frames()):
+            if stop is not None and index >= stop:
+                break
+            if index < start:
+                continue
+            rgb.append(upright_rgb(frame))
+            stamps.append(pts)
+            if len(rgb) == length:
+                yield VideoSpan(first, torch.from_numpy(np.stack(rgb)), tuple(stamps))
+                first, rgb, stamps = first + length, [], []
+        if rgb:
+            yield VideoSpan(first, torch.from_numpy(np.stack(rgb)), tuple(stamps))
+
+    def _frames(self) -> Iterator[tuple[Any, int]]:
+        """Decode from the first frame, however often this is called."""
+        if self._started:
+            self.__exit__(None, None, None)
+            self.__enter__()
+        self._started = True
+        stream = self._container.streams.video[0]
+        stream.thread_type = "AUTO"
+        step = max(1, round(1 / (self.info.rate * self.info.time_base)))
+        last: int | None = None
+        count = 0
+        decoded = iter(self._container.decode(stream))
+        while True:
+            try:
+                frame = next(decoded)
+            except StopIteration:
+                return
+            except (OSError, ValueError) as error:
+                self.damage = f"damaged after frame {count - 1} ({error}); the frames up to there are used"
+                return
+            pts = frame.pts
+            if pts is None or (last is not None and pts <= last):  # no timestamp, or one that repeats: go on evenly
+                pts = 0 if last is None else last + step
+            last, count = pts, count + 1
+            yield frame, pts
+
+
+def open_video(path: Path) -> VideoReader:
+    """Open a video for streaming. Raises MediaError when it is missing, no video, or damaged from the start."""
+    return VideoReader(Path(path))
