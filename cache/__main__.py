@@ -81,6 +81,7 @@ def _ls(options: argparse.Namespace, out: Console, records: Mapping[str, type[Re
         ("record", "left"),
         ("frames", "right"),
         ("size", "right"),
+        ("created", "left"),
         ("used", "left"),
         ("input", "left"),
     ):
@@ -88,9 +89,17 @@ def _ls(options: argparse.Namespace, out: Console, records: Mapping[str, type[Re
     table.add_column("note", no_wrap=True)
     for e in found:
         frames = str(e.marker.frames) if e.marker else "?"
-        when = _time(e.used)[:16].replace("T", " ")
+        created, used = (t[:16].replace("T", " ") for t in (e.created, _time(e.used)))
         table.add_row(
-            e.digest[:12], e.record_name, frames, _bytes(e.size), when, escape(e.input_name), escape(_note(e, known)), style=_style(e)
+            e.digest[:12],
+            e.record_name,
+            frames,
+            _bytes(e.size),
+            created,
+            used,
+            escape(e.input_name),
+            escape(_note(e, known)),
+            style=_style(e),
         )
     out.print(table)
     aside = options.folder / LAYOUT / "damaged"

@@ -74,7 +74,7 @@ def entries(folder: Path) -> Iterator[Entry]:
     try:
         if folder.exists() and not folder.is_dir():
             raise NotADirectoryError(None, "it is not a folder")
-        groups = sorted(p for p in root.iterdir() if len(p.name) == 2) if root.exists() else []
+        groups = sorted(p for p in root.iterdir() if len(p.name) == 2 and p.is_dir()) if root.exists() else []
         for group in groups:
             for path in sorted(p for p in group.iterdir() if _HEX.fullmatch(p.name)):
                 with contextlib.suppress(FileNotFoundError):  # removed by another process meanwhile

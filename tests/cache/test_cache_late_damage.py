@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from cache import CacheKey, RecordCache, StoredRecord
+from cache.listing import entries
 from mmfa_components.errors import CacheError
 from mmfa_components.records import Motion, Record
 
@@ -86,3 +87,9 @@ def test_single_frames_cost_the_same_each(tmp_path: Path, monkeypatch: pytest.Mo
     assert 400 <= calls <= 400 * 10
     stored = cache.get(KEY)
     assert all(torch.equal(values, stored.tensors()[name]) for name, values in whole.tensors().items())
+
+
+def test_a_stray_file_among_the_entries_does_not_hide_them(tmp_path: Path) -> None:
+    RecordCache(tmp_path).put(KEY, motion(3))
+    (tmp_path / "v1" / "xx").write_text("stray")
+    assert [e.digest for e in entries(tmp_path)] == [KEY.digest]
