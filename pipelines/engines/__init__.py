@@ -23,6 +23,7 @@ from pipelines.engines.failures import describe
 from pipelines.engines.in_process import InProcessEngine
 from pipelines.engines.progress import Progress
 from pipelines.engines.sheet import write_sheet
+from pipelines.media import remove_leftovers
 from pipelines.reports.run_report import JobReport, RunReport
 from pipelines.stages.store import Store
 
@@ -86,6 +87,7 @@ def writable_folder(folder: Path) -> Path:
         handle, name = tempfile.mkstemp(dir=folder, prefix=".mmfa-")
         os.close(handle)
         Path(name).unlink()
+        remove_leftovers(folder)
     except OSError as error:
         what = f"results cannot be written here ({error.strerror or error})"
         raise OutputError(what, where=str(folder), fix="choose another output.folder") from error

@@ -194,9 +194,9 @@ def _paste(source: Portrait | Clip, crops: Tensor, first: int, backgrounds: Fram
 
 
 def _warnings(clip: Clip) -> list[str]:
-    texts = list(clip.report.warnings)
+    texts = [f"{clip.path.name}: {text}" for text in clip.report.warnings]
+    if not texts and clip.info.frames and clip.frames < clip.info.frames:
+        texts.append(f"{clip.path.name}: only {clip.frames} of {clip.info.frames} frames could be read")
     if clip.report.lost:
         texts.append(f"{clip.path.name}: no face in frames {', '.join(clip.report.lost)}; the last motion is repeated there")
-    if clip.info.frames and clip.frames < clip.info.frames:
-        texts.append(f"{clip.path.name}: only {clip.frames} of {clip.info.frames} frames could be read")
     return texts

@@ -11,13 +11,12 @@ import torch
 from torch import Tensor
 
 from cache import CacheKey
-from mmfa_components.errors import MediaError
 from mmfa_components.geometry.track import ranges_of
 from mmfa_components.records import FaceTrack, Motion
 from pipelines.config.schema import Face
 from pipelines.engines.base import Engine
 from pipelines.engines.progress import Progress
-from pipelines.media import MediaInfo, content_digest, probe
+from pipelines.media import MediaInfo, content_digest, probe, require_video
 from pipelines.reports import InputReport
 from pipelines.stages.crop import MARGIN, face_boxes, stable_square
 from pipelines.stages.decompose import DecomposedSpan, DecomposeUnit, decompose_span, fill_gaps
@@ -62,9 +61,7 @@ class Preparation:
     def clip(self, path: Path, face: Face, report: InputReport) -> Clip:
         """Track and decompose a video, or take both from the cache. Raises MediaError or NoFaceError."""
         info = probe(path)
-        if info.kind != "video":
-            fix = "name it under inputs.sources, or give a video"
-            raise MediaError("is a still image, but a video is needed here", where=str(path), fix=fix)
+        require_video(info)
         watch = Stopwatch()
         track, times = self._track(path, info, face, report, watch)
         boxes, found, usable = [], [], []
@@ -97,6 +94,8 @@ class Preparation:
             for step in self.engine.stream(track_clip, TrackUnit(path, face, info.width, info.height)):
                 watch.add(step.seconds)
                 pts.extend(step.pts)
+                if step.damage and step.damage not in report.warnings:
+                    report.warnings.append(step.damage)
                 yield from step.rows
 
         track = self.store.fill(key, FaceTrack, make)

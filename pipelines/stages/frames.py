@@ -78,6 +78,11 @@ class FrameSource:
         """Frames ``start`` to ``stop`` at once, (n, H, W, 3) uint8."""
         return torch.cat([c.rgb for c in self.chunks(path, start, stop, stop - start)])
 
+    def damage(self, path: Path) -> str:
+        """What ended the reading of a clip early, as far as it was read; "" when nothing did."""
+        clip = self._open.get(path)
+        return "" if clip is None else clip.reader.damage
+
     def close(self) -> None:
         """Close every clip."""
         while self._open:
@@ -85,13 +90,15 @@ class FrameSource:
 
     def _at(self, path: Path, start: int) -> _Open:
         clip = self._open.pop(path, None)
-        if clip is not None and clip.position != start:
+        if clip is not None and clip.position > start:
             _close(clip)
             clip = None
         if clip is None:
             reader = open_video(path)
             clip = _Open(reader, _single_frames(reader.__enter__(), start), start)
         self._open[path] = clip
+        while clip.position < start and next(clip.frames, None) is not None:  # a little ahead: reading on is cheaper than opening anew
+            clip.position += 1
         while len(self._open) > self.keep:
             _close(self._open.pop(next(iter(self._open))))
         return clip

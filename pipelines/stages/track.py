@@ -36,11 +36,15 @@ class TrackUnit:
 
 @attrs.frozen(eq=False)
 class TrackStep:
-    """What one chunk gave: rows of the track that became known (gaps are held back until they close), times of the frames read."""
+    """What one chunk gave: rows of the track that became known (gaps are held back until they close), times of the frames read.
+
+    damage: in the last step, what ended the reading of the file early, or "".
+    """
 
     rows: tuple[FaceTrack, ...]
     pts: tuple[int, ...]
     seconds: dict[str, float] = attrs.field(factory=dict)
+    damage: str = ""
 
 
 def track_clip(worker: Worker, unit: TrackUnit) -> Iterator[TrackStep]:
@@ -58,7 +62,7 @@ def track_clip(worker: Worker, unit: TrackUnit) -> Iterator[TrackStep]:
         worker.done(len(chunk.pts))
     if not tracker.seen:
         raise no_face(unit.path, "video")
-    yield TrackStep(tuple(filler.finish()), ())
+    yield TrackStep(tuple(filler.finish()), (), damage=worker.frames.damage(unit.path))
 
 
 def track_still(worker: Worker, rgb: Tensor, face: Face, path: Path) -> FaceTrack:

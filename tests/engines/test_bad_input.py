@@ -27,8 +27,9 @@ from pipelines.media import VideoWriter, probe
 
 
 def truncated(path: Path, media: Any) -> Path:
-    data = media.swing.read_bytes()
-    path.write_bytes(data[: len(data) // 3])
+    """An MP4 whose index lies at its end, cut in the middle."""
+    data = encode(path, 160, 120, "yuv420p", frames=20).read_bytes()
+    path.write_bytes(data[: len(data) // 2])
     return path
 
 
@@ -61,11 +62,11 @@ def faceless(path: Path, media: Any) -> Path:
 
 BAD_CLIPS: list[tuple[str, Callable[[Path, Any], Path], str]] = [
     ("no_face.mp4", faceless, "no face"),
-    ("truncated.mp4", truncated, ""),
-    ("zero.mp4", zero_bytes, "empty"),
-    ("sound.wav", audio_only, "no video|audio|sound"),
-    ("text.mp4", text, ""),
-    ("picture.mp4", picture, "image"),
+    ("truncated.mp4", truncated, "cut off or damaged"),
+    ("zero.mp4", zero_bytes, "is empty"),
+    ("sound.wav", audio_only, "sound but no picture"),
+    ("text.mp4", text, "no readable video"),
+    ("picture.mp4", picture, "still image"),
 ]
 
 
@@ -104,6 +105,22 @@ def test_a_bad_portrait_fails_alone(tmp_path: Path, media: Any, registry: Regist
     assert report.exit_code == 1
     assert report.jobs[0].error is not None
     assert name in report.jobs[0].error.where
+
+
+def test_a_damaged_tail_is_a_warning_and_the_frames_before_it_are_used(
+    tmp_path: Path, media: Any, registry: Registry, screen: Any
+) -> None:
+    data = write_clip(tmp_path / "whole.mp4", swinging(120)).read_bytes()
+    cut = tmp_path / "cut.mp4"
+    cut.write_bytes(data[: len(data) * 2 // 3])  # the index lies in front and is whole
+    report = run_plan(disc_plan(tmp_path, [media.red], [cut]), registry, screen.console)
+    assert report.exit_code == 0, screen.text
+    job = report.jobs[0]
+    assert 5 < job.frames < 120
+    assert len(job.warnings) == 1
+    assert job.warnings[0].startswith("cut.mp4:")
+    assert job.warnings[0] in screen.text
+    assert probe(Path(job.output)).frames == job.frames
 
 
 def test_a_missing_file_fails_alone(tmp_path: Path, media: Any, registry: Registry, screen: Any) -> None:
