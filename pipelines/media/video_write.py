@@ -91,6 +91,8 @@ class VideoWriter:
         context.flags |= Flags.bitexact
         context.color_range, context.colorspace, context.color_primaries, context.color_trc = LIMITED, BT709, BT709, BT709
         stream.options = {"crf": str(self.quality), **({"preset": "medium"} if self.codec in ("libx264", "libx265") else {})}
+        if self.codec == "libx264":  # with macroblock trees the same frames give other bytes now and then
+            stream.options = {**stream.options, "x264-params": "mbtree=0"}
         self._stream = stream
         if self.audio_from is not None:
             with contextlib.suppress(MMFAError):
