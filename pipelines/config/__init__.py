@@ -1,0 +1,1 @@
+"""Pipeline files: their schema, loading, overrides, checks and plans."""
