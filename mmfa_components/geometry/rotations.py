@@ -46,7 +46,8 @@ def nearest_rotation(matrix: Tensor) -> Tensor:
     u, _, vh = torch.linalg.svd(matrix.float())
     sign = torch.linalg.det(u @ vh)
     scale = torch.stack([torch.ones_like(sign), torch.ones_like(sign), sign], -1)  # (..., 3)
-    return ((u * scale[..., None, :]) @ vh).to(matrix.dtype)
+    rotation: Tensor = (u * scale[..., None, :]) @ vh
+    return rotation.to(matrix.dtype)
 
 
 def rotation_vector(matrix: Tensor) -> Tensor:
@@ -59,7 +60,7 @@ def rotation_vector(matrix: Tensor) -> Tensor:
         ],
         -1,
     )
-    sine = skew.norm(dim=-1, keepdim=True) / 2  # (..., 1)
+    sine = torch.linalg.vector_norm(skew, dim=-1, keepdim=True) / 2  # (..., 1)
     cosine = ((matrix.diagonal(dim1=-2, dim2=-1).sum(-1, keepdim=True) - 1) / 2).clamp(-1.0, 1.0)
     angle = torch.atan2(sine, cosine)
     factor = torch.where(sine > 1e-6, angle / (2 * sine).clamp_min(1e-12), torch.full_like(sine, 0.5))
@@ -70,8 +71,9 @@ def vector_rotation(vector: Tensor) -> Tensor:
     """Rotations (..., 3, 3) from axis times angle (..., 3); the inverse of :func:`rotation_vector`."""
     x, y, z = vector.unbind(-1)
     zero = torch.zeros_like(x)
-    skew = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).unflatten(-1, (3, 3))
-    return torch.linalg.matrix_exp(skew)
+    skew = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1)
+    rotation: Tensor = torch.linalg.matrix_exp(skew.reshape(*vector.shape[:-1], 3, 3))
+    return rotation
 
 
 def slerp(start: Tensor, end: Tensor, weight: Tensor) -> Tensor:
@@ -82,4 +84,5 @@ def slerp(start: Tensor, end: Tensor, weight: Tensor) -> Tensor:
 
 def geodesic_degrees(first: Tensor, second: Tensor) -> Tensor:
     """Angle (...) in degrees between rotations (..., 3, 3)."""
-    return torch.rad2deg(rotation_vector(first.transpose(-1, -2) @ second).norm(dim=-1))
+    angle: Tensor = torch.linalg.vector_norm(rotation_vector(first.transpose(-1, -2) @ second), dim=-1)
+    return torch.rad2deg(angle)

@@ -93,7 +93,7 @@ class DenseMotionNetwork(nn.Module):
         k1 = motions.shape[1]
         repeated = small[:, None].expand(-1, k1, -1, -1, -1, -1).flatten(0, 1).to(motions.dtype)
         deformed = functional.grid_sample(repeated, motions.flatten(0, 1), align_corners=False)  # (N*(K+1), c, D, H, W)
-        deformed = deformed.unflatten(0, (n, k1))
+        deformed = deformed.view(n, k1, *deformed.shape[1:])
         heat = heat_maps(driving.float(), size, self.variance) - heat_maps(source.float(), size, self.variance)
         heat = torch.cat([torch.zeros_like(heat[:, :1]), heat], 1)  # background first: (N, K+1, D, H, W)
         x = torch.cat([heat[:, :, None], deformed], 2).flatten(1, 2).to(small.dtype)  # (N, (K+1)*(c+1), D, H, W)

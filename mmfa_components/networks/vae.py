@@ -23,6 +23,9 @@ class ExpressionVAE(nn.Module):
     Features are normalised inside by the buffers ``centre`` and ``spread`` (E,), measured on the training features.
     """
 
+    centre: Tensor
+    spread: Tensor
+
     def __init__(self, sizes: Sizes) -> None:
         super().__init__()
         hidden = sizes.vae_hidden

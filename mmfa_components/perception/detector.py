@@ -30,7 +30,7 @@ def decode(regressors: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
     """
     centre = anchors(regressors.device) * SIDE  # (896, 2)
     middle, size = regressors[..., :2] + centre, regressors[..., 2:4]
-    points = regressors[..., 4:].unflatten(-1, (6, 2)) + centre[:, None]
+    points = regressors[..., 4:].reshape(*regressors.shape[:2], 6, 2) + centre[:, None]
     corners = torch.stack([middle - size / 2, middle + size / 2], -2)
     return torch.cat([corners, points], -2), scores[..., 0].clamp(-100, 100).sigmoid()
 
@@ -95,7 +95,10 @@ class FaceDetector:
                 again = self._look(rgb[missing], tiles(height, width).to(rgb))
                 for row, index in enumerate(missing):
                     found[index] = again[row]
-        image = torch.cat([torch.full((len(s),), i, dtype=torch.long, device=rgb.device) for i, (_, s) in enumerate(found)])
+        rows = [i for i, (_, s) in enumerate(found) for _ in range(len(s))]
+        image = torch.tensor(rows, dtype=torch.long, device=rgb.device)
+        if not found:
+            return FaceDetections(image, rgb.new_zeros(0, 4), rgb.new_zeros(0), rgb.new_zeros(0, 6, 2))
         points = torch.cat([p for p, _ in found])
         scores = torch.cat([s for _, s in found])
         return FaceDetections(image, points[:, :2].flatten(1), scores, points[:, 2:])

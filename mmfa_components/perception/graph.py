@@ -66,7 +66,7 @@ class GraphNetwork(nn.Module):
         elif op == "pad_channels":
             y = functional.pad(first, (0, 0, 0, 0, 0, step["after"]))
         elif op == "flatten":
-            y = first.permute(0, 2, 3, 1).reshape(len(first), -1, step["size"])
+            y = first.permute(0, 2, 3, 1).reshape(len(first), first.shape[1:].numel() // step["size"], step["size"])
         elif op == "concat":
             y = torch.cat(x, 1)
         elif op in ("relu", "sigmoid"):

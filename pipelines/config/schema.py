@@ -49,7 +49,7 @@ class Face:
     landmarks: Part = attrs.field(factory=lambda: Part("facemesh"))
     select: str | int = "largest"
     max_gap: int = attrs.field(default=25, validator=ge(0))
-    crop_ratio: float = attrs.field(default=0.5, validator=[gt(0.1), le(1.0)])
+    crop_ratio: float = attrs.field(default=0.58, validator=[gt(0.1), le(1.0)])
     min_score: float = attrs.field(default=0.5, validator=[ge(0.0), le(1.0)])
     smooth: float = attrs.field(default=0.0, validator=ge(0.0))
 
@@ -100,7 +100,8 @@ class Cache:
 class Engine:
     """How the work runs.
 
-    device: "auto", "cpu", "cuda", "cuda:1".  precision: compute dtype of the networks; "auto" is bfloat16 on GPUs, float32 on CPUs.
+    device: "auto", "cpu", "cuda", "cuda:1".  precision: compute dtype of the networks that make images (motion is
+    always estimated in float32); "auto" is bfloat16 on GPUs and on CPUs that compute in it, else float32.
     batch: frames a network sees at once.  span: frames in the unit of work (memory grows with this, not with clip length).
     threads: CPU threads of torch, 0 = torch's own choice.
     """

@@ -78,10 +78,11 @@ def resolve_device(device: str) -> torch.device:
 
 
 def resolve_precision(precision: str, device: torch.device) -> str:
-    """The dtype name behind "auto": bfloat16 on GPUs, float32 on CPUs."""
+    """The dtype name behind "auto": bfloat16 on GPUs and on CPUs that compute in it, else float32."""
     if precision != "auto":
         return precision
-    return "bfloat16" if device.type == "cuda" else "float32"
+    native = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    return "bfloat16" if device.type == "cuda" or native() else "float32"
 
 
 def build_components(pipeline: Pipeline, registry: Registry) -> Components:

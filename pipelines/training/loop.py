@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from mmfa_components.losses import adversarial
+from mmfa_components.networks.blocks import channels_last
 from mmfa_components.networks.discriminator import Discriminator
 from mmfa_components.networks.model import MMFAModel
 from mmfa_components.networks.presets import Sizes
@@ -103,15 +104,6 @@ class Trainer:
         self.samples += settings.batch
         self.average()
         return logged if self.step % 50 else {k: float(v) for k, v in logged.items()}  # type: ignore[return-value]
-
-
-def channels_last(network: nn.Module) -> None:
-    """Keep all convolution weights channels-last, so that the convolutions run so (a quarter faster on an H100)."""
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d):
-            module.to(memory_format=torch.channels_last)
-        elif isinstance(module, nn.Conv3d):
-            module.to(memory_format=torch.channels_last_3d)
 
 
 def train(

@@ -17,6 +17,11 @@ from mmfa_components.weights import WeightsFile, metadata
 
 HERE = Path(__file__).parent
 LICENCE = "Apache-2.0 (Google MediaPipe)"
+DIGESTS = (
+    "90727b63cad1361e8881c1ec1741a35ef8bda99fa71d414e3530a7338892e026",  # detector
+    "7d2cd3ef044ea483071570a56e7e9a8864361d0a2a306c8fa94b14252c1c0c17",  # landmarks
+    "e0c2c0f1bfe703ea4c0e7101af9d4a46cb284f8e5d6177a53c9751ca0c9c44c9",  # geometry
+)
 ORIGIN = "face_landmarker.task (sha256 64184e22...), converted by python -m plugins.facemesh.convert"
 
 
@@ -81,7 +86,7 @@ def mmfa_components() -> list[ComponentSpec]:
 def mmfa_weights() -> list[WeightsFile]:
     """The converted models."""
     return [
-        WeightsFile("facemesh_detector", HERE / "face_detector.safetensors", "facemesh-detector/1", "", LICENCE, ORIGIN),
-        WeightsFile("facemesh_landmarks", HERE / "face_landmarks.safetensors", "facemesh-landmarks/1", "", LICENCE, ORIGIN),
-        WeightsFile("facemesh_geometry", HERE / "face_geometry.safetensors", "facemesh-geometry/1", "", LICENCE, ORIGIN),
+        WeightsFile("facemesh_detector", HERE / "face_detector.safetensors", "facemesh-detector/1", DIGESTS[0], LICENCE, ORIGIN),
+        WeightsFile("facemesh_landmarks", HERE / "face_landmarks.safetensors", "facemesh-landmarks/1", DIGESTS[1], LICENCE, ORIGIN),
+        WeightsFile("facemesh_geometry", HERE / "face_geometry.safetensors", "facemesh-geometry/1", DIGESTS[2], LICENCE, ORIGIN),
     ]

@@ -45,7 +45,8 @@ class _Model:
         """A constant tensor, through any DEQUANTIZE."""
         tensor = self.graph.Tensors(self.same_as.get(index, index))
         kind = {0: np.float32, 1: np.float16, 2: np.int32}[tensor.Type()]
-        return self.model.Buffers(tensor.Buffer()).DataAsNumpy().view(kind).reshape(tensor.ShapeAsNumpy())
+        data: np.ndarray[Any, Any] = self.model.Buffers(tensor.Buffer()).DataAsNumpy()
+        return data.view(kind).reshape(tensor.ShapeAsNumpy())
 
     def options(self, operator: Any, kind: str) -> Any:
         """The typed options of an operator."""
@@ -70,7 +71,8 @@ class _Model:
             weight = self.array(inputs[1])  # (O, h, w, I), or (1, h, w, C) when depthwise
             weight = weight.transpose(3, 0, 1, 2) if depthwise else weight.transpose(0, 3, 1, 2)
             step |= {
-                "op": "conv", "stride": int(given.StrideH()), "same": given.Padding() == 0, "act": ACTIVATIONS[given.FusedActivationFunction()],
+                "op": "conv", "stride": int(given.StrideH()), "same": given.Padding() == 0,
+                "act": ACTIVATIONS[given.FusedActivationFunction()],
                 "groups": len(weight) if depthwise else 1,
                 "weight": self.keep(f"w{out}", weight), "bias": self.keep(f"b{out}", self.array(inputs[2])),
             }  # fmt: skip
@@ -94,7 +96,8 @@ class _Model:
         elif op in ("RELU", "LOGISTIC"):
             step |= {"op": "relu" if op == "RELU" else "sigmoid"}
         else:
-            raise WeightsError(f"has an operator {op} this converter does not know", where="tflite model", fix="use the model named in NOTICE.md")
+            fix = "use the model named in NOTICE.md"
+            raise WeightsError(f"has an operator {op} this converter does not know", where="tflite model", fix=fix)
         self.steps.append(step)
 
     def save(self, path: Path, architecture: str, outputs: list[str]) -> None:
@@ -139,8 +142,8 @@ def _fields(data: bytes) -> list[tuple[int, Any]]:
 def read_geometry(data: bytes) -> dict[str, torch.Tensor]:
     """Canonical face (468, 3) in centimetres, axes x right, y down, z towards the viewer, and Procrustes weights (468,).
 
-    From MediaPipe's GeometryPipelineMetadata: field 1 = canonical mesh (field 3 = vertex buffer of x, y, z, u, v), field 2 = landmarks of the
-    Procrustes basis (1 = index, 2 = weight).
+    From MediaPipe's GeometryPipelineMetadata: field 1 = canonical mesh (field 3 = vertex buffer of x, y, z, u, v), field 2 =
+    landmarks of the Procrustes basis (1 = index, 2 = weight).
     """
     weights = torch.zeros(468)
     vertices = torch.zeros(0)
@@ -160,7 +163,8 @@ def convert(task: Path, folder: Path) -> None:
             detector, landmarks = (archive.read(f"{n}.tflite") for n in ("face_detector", "face_landmarks_detector"))
             geometry = archive.read("geometry_pipeline_metadata_landmarks.binarypb")
     except (OSError, KeyError, zipfile.BadZipFile) as error:
-        raise WeightsError(f"is not a face_landmarker.task ({error})", where=str(task), fix="see NOTICE.md for where it comes from") from error
+        fix = "see NOTICE.md for where it comes from"
+        raise WeightsError(f"is not a face_landmarker.task ({error})", where=str(task), fix=fix) from error
     folder.mkdir(parents=True, exist_ok=True)
     _Model(detector).save(folder / "face_detector.safetensors", "facemesh-detector/1", ["regressors", "classificators"])
     _Model(landmarks).save(folder / "face_landmarks.safetensors", "facemesh-landmarks/1", ["Identity", "Identity_1"])

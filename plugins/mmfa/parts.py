@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from mmfa_components import records as r
 from mmfa_components.kinds import Context
 from mmfa_components.networks import affine, appearance, dense_motion, discriminator, expression, generator, keypoint_detector, vae
-from mmfa_components.networks.blocks import fold_norms
+from mmfa_components.networks.blocks import channels_last, fold_norms
 from mmfa_components.networks.model import relative_jacobian
 from mmfa_components.networks.presets import Sizes, preset
 from mmfa_components.weights import load_into
@@ -46,10 +46,10 @@ class _Part:
         own = {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
         load_into(network, own, f"{self.context.weights.path(self.weights)} ({prefix or 'all'})")
         fold_norms(network.eval().requires_grad_(False))
-        return network.to(self.context.device)
+        return channels_last(network.to(self.context.device))
 
     def autocast(self) -> contextlib.AbstractContextManager[Any]:
-        """The precision to run networks in; float32 runs them plainly."""
+        """The precision to run the networks that make images in; motion is estimated in float32 always, so that it does not jitter."""
         dtype = self.context.dtype
         return torch.autocast(self.context.device.type, dtype, enabled=dtype != torch.float32)
 
@@ -63,8 +63,7 @@ class KeypointDetector(_Part):
 
     def __call__(self, crops: r.Frames) -> r.CanonicalKeypoints:
         """Detect canonical keypoints."""
-        with self.autocast():
-            return r.CanonicalKeypoints(self.network(crops.rgb))
+        return r.CanonicalKeypoints(self.network(crops.rgb))
 
 
 class AffineEstimator(_Part):
@@ -76,8 +75,7 @@ class AffineEstimator(_Part):
 
     def __call__(self, crops: r.Frames) -> r.Affine:
         """Estimate scale and translation."""
-        with self.autocast():
-            return r.Affine(*self.network(crops.rgb))
+        return r.Affine(*self.network(crops.rgb))
 
 
 class ExpressionCodec(_Part):
@@ -90,8 +88,7 @@ class ExpressionCodec(_Part):
 
     def encode(self, crops: r.Frames) -> r.Expression:
         """Encode the expression of images."""
-        with self.autocast():
-            return r.Expression(self.encoder(crops.rgb))
+        return r.Expression(self.encoder(crops.rgb))
 
     def decode(self, expression: r.Expression, canonical: r.CanonicalKeypoints) -> r.Deformation:
         """Deformation of canonical keypoints; one row of ``canonical`` serves all frames."""

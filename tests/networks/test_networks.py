@@ -1,0 +1,210 @@
+"""Shapes, gradients, batches and exactness of the networks, on a tiny preset where size does not matter."""
+
+import attrs
+import pytest
+import torch
+from torch import nn
+
+from mmfa_components.networks.affine import AffineEstimator
+from mmfa_components.networks.appearance import AppearanceExtractor
+from mmfa_components.networks.blocks import channels_last, fold_norms, grid_points
+from mmfa_components.networks.dense_motion import DenseMotionNetwork, heat_maps, sparse_motions
+from mmfa_components.networks.discriminator import Discriminator
+from mmfa_components.networks.expression import ExpressionDecoder, ExpressionEncoder
+from mmfa_components.networks.generator import MultiScaleGenerator
+from mmfa_components.networks.keypoint_detector import KeypointDetector, soft_argmax
+from mmfa_components.networks.model import PARTS, MMFAModel, relative_jacobian
+from mmfa_components.networks.presets import BASE, PAPER, Sizes, preset
+from mmfa_components.networks.vae import ExpressionVAE
+
+TINY = Sizes(
+    "tiny", image=64, keypoints=5, expression=8, volume_channels=4, volume_depth=3, appearance_channels=(4, 6, 8), appearance_blocks=1,
+    keypoint_side=32, keypoint_channels=(4, 6, 8), keypoint_volume=4, keypoint_depth=3, keypoint_ups=(4,), affine_side=32,
+    affine_channels=(4, 8, 8), expression_channels=(4, 8, 8), expression_hidden=(16,), motion_stem=6, motion_channels=(6, 8),
+    generator_channels=(8, 6, 4), generator_blocks=(1, 1, 1), discriminator_channels=(4, 8, 8, 8), latent=3, vae_hidden=(16, 16),
+)  # fmt: skip
+
+
+def image(count: int = 2, side: int = 64) -> torch.Tensor:
+    return torch.rand(count, 3, side, side, generator=torch.Generator().manual_seed(count))
+
+
+def volume(count: int = 2) -> torch.Tensor:
+    return torch.randn(count, 4, 3, 16, 16, generator=torch.Generator().manual_seed(count))
+
+
+def points(seed: int, count: int = 2) -> torch.Tensor:
+    return torch.rand(count, 5, 3, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+
+
+def eye(count: int = 2) -> torch.Tensor:
+    return torch.eye(3).expand(count, 3, 3)
+
+
+def test_grid_points_are_cell_centres() -> None:
+    torch.testing.assert_close(grid_points((2,), torch.device("cpu"))[:, 0], torch.tensor([-0.5, 0.5]))
+    grid = grid_points((2, 3, 4), torch.device("cpu"))
+    assert grid.shape == (2, 3, 4, 3)
+    torch.testing.assert_close(grid[0, 1, 3], torch.tensor([0.75, 0.0, -0.5]))  # x, y, z
+
+
+def test_soft_argmax_finds_a_peak() -> None:
+    logits = torch.full((1, 1, 3, 4, 4), -50.0)
+    logits[0, 0, 2, 1, 3] = 50
+    torch.testing.assert_close(soft_argmax(logits, 0.1)[0, 0], torch.tensor([0.75, -0.25, 2 / 3]))
+
+
+def test_keypoints_lie_in_the_cube_and_have_gradients() -> None:
+    network = KeypointDetector(TINY)
+    found = network(image())
+    assert found.shape == (2, 5, 3)
+    assert found.abs().max() <= 1
+    found.sum().backward()
+    assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in network.parameters())
+
+
+def test_affine_starts_at_identity_and_scale_is_positive() -> None:
+    network = AffineEstimator(TINY).eval()
+    scale, translation = network(image())
+    torch.testing.assert_close(scale, torch.ones(2), atol=0.05, rtol=0)
+    torch.testing.assert_close(translation, torch.zeros(2, 3), atol=0.05, rtol=0)
+    with torch.no_grad():
+        network.head.bias[0] = -1e4
+    assert (network(image())[0] > 0.19).all()
+
+
+def test_expression_encoder_and_decoder_shapes_and_negative_deformation() -> None:
+    feature = ExpressionEncoder(TINY)(image())
+    assert feature.shape == (2, 8)
+    decoder = ExpressionDecoder(TINY).eval()
+    nn.init.normal_(decoder.last.weight)
+    delta = decoder(feature, points(1))
+    assert delta.shape == (2, 5, 3)
+    assert (delta < 0).any()  # the last layer has no activation
+    assert isinstance(decoder.last, nn.Linear)
+
+
+def test_appearance_volume_shape() -> None:
+    assert AppearanceExtractor(TINY)(image()).shape == (2, 4, 3, 16, 16)
+
+
+def test_sparse_motion_of_identical_keypoints_is_the_identity() -> None:
+    grid = grid_points((3, 4, 4), torch.device("cpu"))
+    motions = sparse_motions(points(1), points(1), eye(), (3, 4, 4))
+    torch.testing.assert_close(motions, grid.expand(2, 6, 3, 4, 4, 3), atol=1e-6, rtol=0)
+
+
+def test_sparse_motion_takes_each_driving_keypoint_to_its_source() -> None:
+    source, driving, jacobian = points(1), points(2), torch.randn(2, 3, 3, generator=torch.Generator().manual_seed(3))
+    size = (3, 4, 4)
+    grid = grid_points(size, torch.device("cpu"))
+    motions = sparse_motions(source, driving, jacobian, size)
+    wanted = source[1, 4] + jacobian[1] @ (grid[2, 1, 3] - driving[1, 4])  # eq. 1
+    torch.testing.assert_close(motions[1, 5, 2, 1, 3], wanted)
+    torch.testing.assert_close(motions[:, 0], grid.expand(2, *grid.shape))
+
+
+def test_heat_maps_match_the_full_formula() -> None:
+    size = (3, 4, 5)
+    grid = grid_points(size, torch.device("cpu"))
+    wanted = torch.exp(-0.5 * (grid - points(1)[:, :, None, None, None]).square().sum(-1) / 0.02)
+    torch.testing.assert_close(heat_maps(points(1), size, 0.02), wanted)
+
+
+def test_relative_jacobian_is_the_product_with_the_inverse() -> None:
+    turn = torch.linalg.qr(torch.randn(4, 3, 3, generator=torch.Generator().manual_seed(0)))[0]
+    source, driving = torch.randn(4, 3, 3), 1.7 * turn
+    torch.testing.assert_close(relative_jacobian(source, driving), source @ torch.linalg.inv(driving), atol=1e-5, rtol=1e-5)
+
+
+def test_dense_motion_shapes_ranges_and_gradient() -> None:
+    network = DenseMotionNetwork(TINY)
+    flow, occlusion = network(volume(), points(1), points(2), eye())
+    assert flow.shape == (2, 3, 16, 16, 3)
+    assert occlusion.shape == (2, 1, 16, 16)
+    assert occlusion.min() >= 0
+    assert occlusion.max() <= 1
+    (flow.sum() + occlusion.sum()).backward()
+    assert all(p.grad is not None for p in network.parameters())
+
+
+def test_flow_is_exact_under_autocast() -> None:
+    network = DenseMotionNetwork(TINY).eval()
+    same = points(1)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        flow, _ = network(volume(), same, same, eye())
+    torch.testing.assert_close(flow, grid_points((3, 16, 16), torch.device("cpu")).expand(2, 3, 16, 16, 3), atol=1e-5, rtol=0)
+
+
+def test_generator_gives_three_sizes_each_fed_back() -> None:
+    network = MultiScaleGenerator(TINY)
+    flow = grid_points((3, 16, 16), torch.device("cpu")).expand(2, 3, 16, 16, 3)
+    images = network(volume(), flow, torch.ones(2, 1, 16, 16))
+    assert [tuple(i.shape) for i in images] == [(2, 3, 16, 16), (2, 3, 32, 32), (2, 3, 64, 64)]
+    assert all(0 <= float(i.min()) <= float(i.max()) <= 1 for i in images)
+    images[-1].sum().backward()
+    assert network.to_image[0].weight.grad is not None  # the coarse image is fed into the next step
+    assert float(network.to_image[0].weight.grad.abs().sum()) > 0
+
+
+def test_discriminator_gives_patches_and_features() -> None:
+    scores, features = Discriminator(TINY)(image(2, 64))
+    assert scores.shape[:2] == (2, 1)
+    assert len(features) == 4
+
+
+def test_batch_equals_single_in_evaluation() -> None:
+    model = MMFAModel(TINY).eval()
+    both = image()
+    with torch.no_grad():
+        for network in (model.keypoint_detector, model.expression_encoder, model.appearance_extractor):
+            torch.testing.assert_close(network(both)[1:], network(both[1:]), atol=1e-5, rtol=1e-4)
+
+
+def test_folding_norms_changes_nothing() -> None:
+    model = MMFAModel(TINY)
+    for _ in range(3):  # give the norms statistics that matter
+        model.appearance_extractor(image(4))
+        model.expression_encoder(image(4))
+    model.eval()
+    with torch.no_grad():
+        before = model.appearance_extractor(image()), model.expression_encoder(image())
+        fold_norms(model)
+        channels_last(model)
+        after = model.appearance_extractor(image()), model.expression_encoder(image())
+    assert sum(isinstance(m, nn.BatchNorm2d) for m in model.expression_encoder.modules()) < 6
+    for a, b in zip(before, after, strict=True):
+        torch.testing.assert_close(a, b, atol=1e-4, rtol=1e-4)
+
+
+def test_vae_shapes_and_reparameterisation() -> None:
+    vae = ExpressionVAE(TINY).eval()
+    feature = torch.randn(6, 8)
+    rebuilt, mean, log_variance = vae(feature, torch.Generator().manual_seed(0))
+    again, _, _ = vae(feature, torch.Generator().manual_seed(0))
+    assert (rebuilt.shape, mean.shape, log_variance.shape) == ((6, 8), (6, 3), (6, 3))
+    torch.testing.assert_close(rebuilt, again)
+    assert not torch.equal(rebuilt, vae(feature, torch.Generator().manual_seed(1))[0])
+
+
+def test_vae_normalises_features_inside() -> None:
+    vae = ExpressionVAE(TINY).eval()
+    shifted = ExpressionVAE(TINY).eval()
+    shifted.load_state_dict(vae.state_dict())
+    shifted.centre, shifted.spread = torch.full((8,), 3.0), torch.full((8,), 2.0)
+    feature = torch.randn(4, 8)
+    torch.testing.assert_close(shifted.encode(feature * 2 + 3)[0], vae.encode(feature)[0])
+    torch.testing.assert_close(shifted.decode(torch.ones(4, 3)), vae.decode(torch.ones(4, 3)) * 2 + 3)
+
+
+def test_model_names_its_parts() -> None:
+    assert {name.split(".")[0] for name in MMFAModel(TINY).state_dict()} == set(PARTS)
+
+
+def test_presets_by_name() -> None:
+    assert preset("base") is BASE
+    assert preset("paper") is PAPER
+    assert BASE.volume_side == 64
+    with pytest.raises(ValueError, match="bass"):
+        preset("bass")
+    assert attrs.evolve(BASE, name="x").keypoints == BASE.keypoints
