@@ -73,9 +73,14 @@ def _literal(value: Any, kind: Any) -> Any:
     raise WrongValueError(f"expected one of {listed}, got {shown(value)}", close if close.startswith("did") else "")
 
 
+def _is_literal(kind: Any) -> bool:
+    origin: Any = get_origin(kind)
+    return origin is Literal
+
+
 def _is_plain_union(kind: Any) -> bool:
     union = get_origin(kind) in (Union, types.UnionType)
-    return union and all(a in NAMES or get_origin(a) is Literal for a in get_args(kind))
+    return union and all(a in NAMES or _is_literal(a) for a in get_args(kind))
 
 
 def _is_list(kind: Any) -> bool:
@@ -123,15 +128,16 @@ def _each(items: list[tuple[Any, Any, Any]], kind: Any, converter: Converter) ->
 
 def _converter() -> Converter:
     converter = Converter(forbid_extra_keys=True, detailed_validation=True)
-    for kind in (int, bool, str):
+    leaves: tuple[type, ...] = (int, bool, str)
+    for kind in leaves:
         converter.register_structure_hook(kind, _exactly(kind))
     converter.register_structure_hook(float, _float)
     converter.register_structure_hook(Path, _path)
-    converter.register_structure_hook_func(lambda kind: get_origin(kind) is Literal, _literal)
+    converter.register_structure_hook_func(_is_literal, _literal)
 
     def union(value: Any, kind: Any) -> Any:
         for choice in get_args(kind):
-            if choice is type(None) and value is None:
+            if value is None and choice is type(None):
                 return value
             try:
                 return converter.structure(value, choice)

@@ -1,0 +1,62 @@
+"""Checks of a whole pipeline that need more than its schema: registry, codecs, devices, engines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mmfa_components.errors import ConfigError, did_you_mean
+from mmfa_components.registry import Registry
+from pipelines.config.components import Use, check_components
+from pipelines.config.faults import Faults
+from pipelines.config.schema import Pipeline
+
+
+def check_pipeline(pipeline: Pipeline, registry: Registry, faults: Faults) -> list[Use]:
+    """Note every fault of a structured pipeline, and return the components it uses, as far as they are known."""
+    uses = check_components(pipeline, registry, faults)
+    _check_choice(pipeline.face.select, "largest", "face.select", faults)
+    _check_choice(pipeline.transfer.reference, "auto", "transfer.reference", faults)
+    _check_output(pipeline, faults)
+    _check_engine(pipeline, faults)
+    return uses
+
+
+def _check_choice(value: str | int, word: str, where: str, faults: Faults) -> None:
+    """A face or a reference frame: the word, or an index of at least 0."""
+    if value == word or (isinstance(value, int) and value >= 0):
+        return
+    fix = f"for an index, write it without quotes: {value}" if isinstance(value, str) and value.isdecimal() else ""
+    if isinstance(value, str) and not fix and did_you_mean(value, [word]).startswith("did"):
+        fix = did_you_mean(value, [word])
+    faults.add(where, f"expected {word!r} or a whole number from 0, got {value!r}", fix)
+
+
+def _check_output(pipeline: Pipeline, faults: Faults) -> None:
+    from pipelines.media import check_codec
+
+    output = pipeline.output
+    try:
+        check_codec(output.codec)
+    except ConfigError as error:
+        faults.add_error(error)
+    for key, name in (("contact_sheet", output.contact_sheet), ("report", output.report)):
+        if name and Path(name).name != name:
+            faults.add(f"output.{key}", f"{name!r} is not a plain file name", "name the folder in output.folder")
+    if not output.report:
+        faults.add("output.report", "is empty", 'give a file name, such as "report.json"')
+    if output.report and output.report.casefold() == output.contact_sheet.casefold():
+        faults.add("output.report", "has the name of the contact sheet", "give them different names")
+    if output.contact_sheet and Path(output.contact_sheet).suffix.lower() not in (".png", ".jpg", ".jpeg"):
+        faults.add("output.contact_sheet", f"{output.contact_sheet!r} is no .png or .jpg", 'such as "contact_sheet.png"')
+
+
+def _check_engine(pipeline: Pipeline, faults: Faults) -> None:
+    from pipelines.engines import ENGINES
+    from pipelines.stages.components import resolve_device
+
+    if pipeline.engine.name not in ENGINES:
+        faults.add("engine.name", f"no engine is called {pipeline.engine.name!r}", did_you_mean(pipeline.engine.name, ENGINES))
+    try:
+        resolve_device(pipeline.engine.device)
+    except ConfigError as error:
+        faults.add_error(error)

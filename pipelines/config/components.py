@@ -1,0 +1,155 @@
+"""Checks of the components a pipeline names: known, options valid, records fitting together, weights at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from mmfa_components import records as r
+from mmfa_components.errors import MMFAError, PluginError, WeightsError, did_you_mean
+from mmfa_components.kinds import KINDS, ComponentSpec
+from mmfa_components.registry import Registry
+from mmfa_components.weights import metadata
+from pipelines.config.faults import Faults, Key, dotted
+from pipelines.config.schema import Part, Pipeline
+from pipelines.config.structuring import structure
+
+Records = tuple[type[r.Record], ...]
+
+CALLS: Mapping[str, tuple[Records, Records]] = {
+    "face_detector": ((r.Frames,), (r.FaceDetections,)),
+    "landmark_detector": ((r.Frames, r.FaceRegions), (r.Landmarks,)),
+    "rotation_estimator": ((r.Frames, r.Landmarks), (r.Rotation,)),
+    "keypoint_detector": ((r.Frames,), (r.CanonicalKeypoints,)),
+    "affine_estimator": ((r.Frames,), (r.Affine,)),
+    "expression_codec": ((r.Frames, r.Expression, r.CanonicalKeypoints), (r.Expression, r.Deformation)),
+    "expression_vae": ((r.Expression,), (r.Latent,)),
+    "appearance_extractor": ((r.Frames,), (r.Appearance,)),
+    "dense_motion": ((r.Appearance, r.Keypoints), (r.DenseMotion,)),
+    "generator": ((r.Appearance, r.DenseMotion), (r.Rendering,)),
+    "animator": ((r.Frames, r.Landmarks), (r.Motion, r.Frames)),
+}
+"""What a component of each kind is called with, and what it has to give."""
+
+
+@attrs.frozen
+class Use:
+    """One component in use. path: TOML path of its name's table.  stage: "face.detector", "animator", "animator/rotation_estimator"."""
+
+    stage: str
+    spec: ComponentSpec
+    options: Any
+
+
+def pipeline_parts(pipeline: Pipeline) -> list[tuple[str, tuple[Key, ...], Part]]:
+    """The components a pipeline file names itself: kind, TOML path, part."""
+    return [
+        ("face_detector", ("face", "detector"), pipeline.face.detector),
+        ("landmark_detector", ("face", "landmarks"), pipeline.face.landmarks),
+        ("animator", ("animator",), pipeline.animator),
+    ]
+
+
+def check_components(pipeline: Pipeline, registry: Registry, faults: Faults) -> list[Use]:
+    """Check all components and what they are made of; returns those in use, as far as they are known."""
+    uses: list[Use] = []
+    for kind, path, part in pipeline_parts(pipeline):
+        uses += _check(kind, part.name, (*path, "name"), part.options, (*path, "options"), registry, faults)
+    overrides = check_weights(pipeline.weights, registry, faults)
+    for use in uses:
+        if use.options == _defaults(use.spec):
+            for name in use.spec.weights:
+                if name not in overrides:
+                    _check_file(name, registry, None, use.stage, faults)
+    return uses
+
+
+def _check(
+    kind: str, name: str, name_path: tuple[Key, ...], given: Mapping[str, Any], path: tuple[Key, ...], registry: Registry, faults: Faults
+) -> Iterator[Use]:
+    if faults.touches(*name_path):
+        return
+    try:
+        spec = registry.spec(kind, name)
+    except PluginError as error:
+        faults.add_error(error, dotted(name_path))
+        return
+    _check_records(spec, dotted(name_path), faults)
+    options, found = structure(dict(given), spec.options, path)
+    for place, fault in found:
+        faults.keys.append(place)
+        faults.add(fault.where, fault.what, fault.fix or f"python -m plugins show {kind}/{name} lists the options")
+    stage = name_path[0] if kind == "animator" else ".".join(str(k) for k in name_path[:-1])
+    if kind in ("face_detector", "landmark_detector", "animator"):
+        yield Use(str(stage), spec, options)
+    else:
+        yield Use(f"animator/{kind}", spec, options)
+    if options is not None:
+        yield from _check_inner(spec, options, path, registry, faults)
+
+
+def _check_inner(spec: ComponentSpec, options: Any, path: tuple[Key, ...], registry: Registry, faults: Faults) -> Iterator[Use]:
+    """The parts of a composed component: options called like kinds name them, the option ``parts`` holds their options by kind."""
+    kinds = [f.name for f in attrs.fields(spec.options) if f.name in KINDS and isinstance(getattr(options, f.name), str)]
+    if not kinds:
+        return
+    given = getattr(options, "parts", {})
+    for kind in given:
+        if kind not in kinds:
+            faults.add(dotted((*path, "parts", kind)), f"{spec.name} has no part of this kind", did_you_mean(kind, kinds))
+    for kind in kinds:
+        yield from _check(kind, getattr(options, kind), (*path, kind), given.get(kind, {}), (*path, "parts", kind), registry, faults)
+
+
+def _check_records(spec: ComponentSpec, where: str, faults: Faults) -> None:
+    if spec.kind not in CALLS:
+        return
+    called_with, must_give = CALLS[spec.kind]
+    unmet = [n.__name__ for n in dict.fromkeys(spec.needs) if not any(issubclass(c, n) for c in called_with)]
+    missing = [g.__name__ for g in must_give if not any(issubclass(own, g) for own in spec.gives)]
+    if unmet:
+        got = ", ".join(c.__name__ for c in called_with)
+        what = f"{spec.kind} {spec.name!r} needs {', '.join(unmet)}, but at this place there is {got} only"
+        faults.add(where, what, f"choose another {spec.kind}: python -m plugins list")
+    if missing:
+        gives = ", ".join(g.__name__ for g in spec.gives) or "nothing"
+        what = f"{spec.kind} {spec.name!r} gives {gives}, but {', '.join(missing)} is needed here"
+        faults.add(where, what, f"choose another {spec.kind}: python -m plugins list")
+
+
+def _defaults(spec: ComponentSpec) -> Any:
+    try:
+        return spec.options()
+    except (TypeError, ValueError):
+        return None
+
+
+def check_weights(given: Mapping[str, str], registry: Registry, faults: Faults) -> dict[str, Path]:
+    """The replaced weights files by name; faults for unknown names, missing and damaged files and other architectures."""
+    files: dict[str, Path] = {}
+    for name, text in given.items():
+        where = dotted(("weights", name))
+        if name not in registry.weights:
+            faults.add(where, "no weights have this name", did_you_mean(name, registry.weights))
+            continue
+        files[name] = Path(text).expanduser()
+        _check_file(name, registry, files[name], where, faults)
+    return files
+
+
+def _check_file(name: str, registry: Registry, path: Path | None, where: str, faults: Faults) -> None:
+    known = registry.weights.get(name)
+    if known is None:
+        faults.add(where, f"asks for weights {name!r}, which no plugin names", did_you_mean(name, registry.weights))
+        return
+    file = path or known.path
+    try:
+        stated = metadata(file).get("architecture")
+        if stated != known.architecture:
+            what = f"made for architecture {stated!r}, but {name!r} is {known.architecture!r}"
+            raise WeightsError(what, where=str(file), fix="use a file of that architecture, or set the options it was trained with")
+    except MMFAError as error:
+        faults.add_error(error, where)

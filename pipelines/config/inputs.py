@@ -1,0 +1,189 @@
+"""From what the file says to jobs: globs, lists, pairing, output names."""
+
+from __future__ import annotations
+
+import difflib
+import glob
+import hashlib
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import attrs
+
+from pipelines.config.faults import Faults
+from pipelines.config.job_files import JobLine, read_job_file
+from pipelines.config.schema import Inputs, Job, Output
+
+HERE = "{here}"
+LONGEST_NAME = 200  # bytes; file systems allow 255
+MP4_CODECS = ("libx264", "libx265", "h264", "hevc", "mpeg4", "libsvtav1", "libaom-av1", "libopenh264", "av1", "libvpx-vp9")
+SUFFIXES = (".mp4", ".mkv", ".mov")
+
+
+def suffix_of(codec: str) -> str:
+    """The container's suffix for an encoder: .mp4 where players expect it, .mov for ProRes, else .mkv, which takes everything."""
+    if codec.startswith("prores"):
+        return ".mov"
+    return ".mp4" if codec.startswith(MP4_CODECS) else ".mkv"
+
+
+def natural_key(path: Path | str) -> list[tuple[int, int, str]]:
+    """Sort key in which ``clip2`` comes before ``clip10``."""
+    parts = re.split(r"(\d+)", str(path))
+    return [(0, int(p), p) if p.isdecimal() else (1, 0, p.casefold() + "\0" + p) for p in parts]
+
+
+def place(text: str, here: Path | str) -> Path:
+    """A path of a pipeline file: ``{here}`` and ``~`` replaced, ``..`` after ``{here}`` taken out."""
+    path = Path(text.replace(HERE, str(here))).expanduser()
+    return Path(os.path.normpath(path)) if HERE in text else path
+
+
+def find_files(patterns: Iterable[str], key: str, here: Path, faults: Faults) -> list[Path]:
+    """Files behind paths and globs, in the order given, each glob in natural order; hidden files and folders are left out."""
+    files: list[Path] = []
+    for number, pattern in enumerate(patterns):
+        where = f"{key}[{number}]"
+        literal = place(pattern, here)
+        if literal.is_file():
+            files.append(literal)
+        elif literal.is_dir():
+            faults.add(where, f"{pattern!r} is a folder", f"name the files in it: {pattern.rstrip('/')}/*")
+        elif glob.has_magic(pattern):
+            text = str(place(pattern, glob.escape(str(here))))
+            found = sorted((Path(p) for p in glob.iglob(text, recursive=True) if Path(p).is_file()), key=natural_key)
+            if not found:
+                faults.add(where, f"no file matches {pattern!r}", _folder_hint(text))
+            files += found
+        else:
+            faults.add(where, f"there is no file {str(literal)!r}", _near(literal))
+    return files
+
+
+def make_jobs(inputs: Inputs, output: Output, here: Path, faults: Faults) -> tuple[Job, ...]:
+    """The jobs of a pipeline, in a fixed order. Every fault of the inputs is noted; what is fine is returned."""
+    if inputs.jobs and (inputs.sources or inputs.driving):
+        faults.add("inputs", "has both jobs and sources or driving", "keep one of the two")
+        return ()
+    if inputs.jobs:
+        return _from_file(inputs, output, here, faults)
+    if faults.touches("inputs", "sources") or faults.touches("inputs", "driving"):
+        return ()
+    for key, given in (("sources", inputs.sources), ("driving", inputs.driving)):
+        if not given:
+            fix = "list paths or globs, or give a table of jobs as inputs.jobs"
+            faults.add(f"inputs.{key}", "names no file", fix)
+    sources = find_files(inputs.sources, "inputs.sources", here, faults)
+    driving = find_files(inputs.driving, "inputs.driving", here, faults)
+    if inputs.pairing == "product":
+        pairs = [(s, d) for s in dict.fromkeys(sources) for d in dict.fromkeys(driving)]
+    elif len(sources) != len(driving) and sources and driving:
+        what = f"zip pairs one with one, but there are {len(sources)} sources and {len(driving)} driving clips"
+        faults.add("inputs.pairing", what, 'list as many of each, or use pairing = "product"')
+        return ()
+    else:
+        pairs = list(zip(sources, driving, strict=False))
+    folder, suffix = Path(output.folder), suffix_of(output.codec)
+    names = unique_names([f"{s.stem}__{d.stem}" for s, d in pairs])
+    jobs = [Job(s, d, folder / f"{name}{suffix}") for (s, d), name in zip(pairs, names, strict=True)]
+    return _safe(jobs, output, faults)
+
+
+def unique_names(names: list[str], taken: Iterable[str] = ()) -> list[str]:
+    """The names in order, later ones of the same name with ``_2``, ``_3``, ...; upper and lower case count as the same."""
+    used = {t.casefold() for t in taken}
+    first = {n.casefold() for n in map(_fitting, names)}
+    result: list[str] = []
+    for name in map(_fitting, names):
+        unique, count = name, 1
+        while unique.casefold() in used or (count > 1 and unique.casefold() in first):
+            count += 1
+            unique = f"{name}_{count}"
+        used.add(unique.casefold())
+        result.append(unique)
+    return result
+
+
+def _fitting(name: str) -> str:
+    """``name``, or when it is too long for a file its beginning with a digest of all of it."""
+    data = name.encode()
+    if len(data) <= LONGEST_NAME:
+        return name
+    return data[: LONGEST_NAME - 10].decode(errors="ignore") + "_" + hashlib.sha256(data).hexdigest()[:8]
+
+
+def _from_file(inputs: Inputs, output: Output, here: Path, faults: Faults) -> tuple[Job, ...]:
+    path = place(inputs.jobs, here)
+    folder, suffix = Path(output.folder), suffix_of(output.codec)
+    ready: list[tuple[JobLine, Path, Path]] = []
+    for line in read_job_file(path, faults):
+        pair = []
+        for column, text in (("source", line.source), ("driving", line.driving)):
+            file = place(text, here)
+            if not file.is_file():
+                what = f"{column}: {str(file)!r} is a folder" if file.is_dir() else f"{column}: there is no file {str(file)!r}"
+                faults.add(line.where, what, _near(file))
+                continue
+            pair.append(file)
+        if len(pair) == 2:
+            ready.append((line, pair[0], pair[1]))
+    given: dict[str, str] = {}
+    for line, _, _ in ready:
+        if line.output and given.setdefault(_with_suffix(line.output, suffix).casefold(), line.where) != line.where:
+            other = given[_with_suffix(line.output, suffix).casefold()]
+            faults.add(line.where, f"output {line.output!r} is already the output of {other}", "give each job its own name")
+    stems = [Path(name).stem for name in given]
+    free = iter(unique_names([f"{s.stem}__{d.stem}" for line, s, d in ready if not line.output], stems))
+    jobs = [
+        Job(s, d, folder / (_with_suffix(line.output, suffix) if line.output else next(free) + suffix), line.face, line.reference)
+        for line, s, d in ready
+    ]
+    return _safe(jobs, output, faults)
+
+
+def _with_suffix(name: str, suffix: str) -> str:
+    return name if Path(name).suffix.lower() in SUFFIXES else name + suffix
+
+
+def _safe(jobs: list[Job], output: Output, faults: Faults) -> tuple[Job, ...]:
+    """The jobs, with a fault noted for each that would overwrite an input, the report or the contact sheet."""
+    inputs = {p.resolve() for job in jobs for p in (job.source, job.driving)}
+    extras = {Path(output.folder, n).resolve(): key for key, n in attrs.asdict(output).items() if key in ("report", "contact_sheet") and n}
+    for job in jobs:
+        target = job.output.resolve()
+        if target in inputs:
+            faults.add("output.folder", f"the result {str(job.output)!r} would overwrite an input", "choose another folder")
+        if target in extras:
+            faults.add(f"output.{extras[target]}", f"has the name of the result {str(job.output)!r}", "choose another name")
+    for extra, key in extras.items():
+        if extra in inputs:
+            faults.add(f"output.{key}", f"would overwrite the input {str(extra)!r}", "choose another name")
+    return tuple(jobs)
+
+
+def _folder_hint(pattern: str) -> str:
+    """Which folder of a glob does not exist, or that it holds no such file."""
+    fixed = Path(*_before_magic(Path(pattern)))
+    if not fixed.is_dir():
+        return f"the folder {str(fixed)!r} does not exist; relative paths start at the working directory"
+    return f"the folder {str(fixed)!r} exists, but holds no such file"
+
+
+def _before_magic(path: Path) -> list[str]:
+    parts: list[str] = []
+    for part in path.parent.parts:
+        plain = part.replace("[[]", "[").replace("[*]", "*").replace("[?]", "?")
+        if glob.has_magic(part) and glob.escape(plain) != part:
+            break
+        parts.append(plain)
+    return parts or ["."]
+
+
+def _near(path: Path) -> str:
+    """A did-you-mean among the files beside a missing one."""
+    if not path.parent.is_dir():
+        return f"the folder {str(path.parent)!r} does not exist; relative paths start at the working directory"
+    close = difflib.get_close_matches(path.name, sorted(p.name for p in path.parent.iterdir()), n=1)
+    return f"did you mean {str(path.parent / close[0])!r}?" if close else "check the path"

@@ -1,0 +1,82 @@
+"""From a pipeline file to a checked plan. Everything that is wrong is reported at once."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from mmfa_components.errors import ConfigError
+from mmfa_components.registry import Registry
+from pipelines.config.check import check_pipeline
+from pipelines.config.components import Use
+from pipelines.config.faults import Faults
+from pipelines.config.inputs import HERE, make_jobs
+from pipelines.config.overrides import apply_overrides
+from pipelines.config.schema import Pipeline, Plan
+from pipelines.config.structuring import salvage
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The tables of a TOML file. Raises ConfigError naming the file, and for wrong syntax the line."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise ConfigError(f"cannot be read ({error.strerror})", where=str(path), fix="check the path") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError("is not UTF-8 text", where=str(path), fix="save it as UTF-8") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"is not valid TOML: {error}", where=str(path), fix="correct that line; texts need quotes") from error
+
+
+def load_pipeline(path: Path, overrides: Sequence[str] = ()) -> Pipeline:
+    """The pipeline of a file, schema and overrides checked, inputs and plugins not. Raises ConfigError listing all faults."""
+    faults = Faults()
+    pipeline = _structured(path, overrides, faults)
+    faults.raise_if_any(str(path))
+    return pipeline
+
+
+def load_plan(path: Path, overrides: Sequence[str], registry: Registry) -> Plan:
+    """A checked pipeline with its jobs.
+
+    Raises ConfigError for a file that cannot be read, else one that lists every fault: keys, types, values, missing
+    inputs, unknown or unfitting components, weights, codec, device.
+    """
+    return load_checked(path, overrides, registry)[0]
+
+
+def load_checked(path: Path, overrides: Sequence[str], registry: Registry) -> tuple[Plan, list[Use]]:
+    """As :func:`load_plan`, with the components in use."""
+    faults = Faults()
+    pipeline = _structured(path, overrides, faults)
+    uses = check_pipeline(pipeline, registry, faults)
+    jobs = make_jobs(pipeline.inputs, pipeline.output, path.resolve().parent, faults)
+    faults.raise_if_any(str(path))
+    return Plan(pipeline, jobs, path), uses
+
+
+def _structured(path: Path, overrides: Sequence[str], faults: Faults) -> Pipeline:
+    raw = apply_overrides(read_toml(path), overrides, faults)
+    here = str(path.resolve().parent)
+    raw = {key: value if key in ("inputs", "description") else _placed(value, here) for key, value in raw.items()}
+    pipeline, found = salvage(raw, Pipeline)
+    for place, fault in found:
+        faults.keys.append(place)
+        faults.add(fault.where, fault.what, fault.fix)
+    if pipeline is None:
+        faults.raise_if_any(str(path))
+        raise ConfigError("cannot be understood", where=str(path), fix="compare it with pipelines/batch_reenact.toml")
+    return attrs.evolve(pipeline, weights={k: str(Path(v).expanduser()) for k, v in pipeline.weights.items()})
+
+
+def _placed(value: Any, here: str) -> Any:
+    """``value`` with ``{here}`` in all its texts replaced by the folder of the file."""
+    if isinstance(value, str):
+        return value.replace(HERE, here)
+    if isinstance(value, dict):
+        return {key: _placed(item, here) for key, item in value.items()}
+    return [_placed(item, here) for item in value] if isinstance(value, list) else value
