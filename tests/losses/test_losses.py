@@ -1,0 +1,145 @@
+"""Every loss: a value computed by hand, and its gradient."""
+
+import pytest
+import torch
+from torch import nn
+
+from mmfa_components.geometry.compose import similarity
+from mmfa_components.losses.adversarial import discriminator_loss, feature_matching_loss, generator_loss
+from mmfa_components.losses.equivariance import ImageTransform, equivariance_loss
+from mmfa_components.losses.landmarks import EYES, MOUTH, PARTS, REST, landmark_loss
+from mmfa_components.losses.perceptual import VGGFeatures, multi_scale_perceptual_loss, perceptual_loss
+from mmfa_components.losses.priors import deformation_prior_loss, keypoint_prior_loss
+from mmfa_components.losses.representation import identity_loss, representation_loss
+
+
+class Grey(nn.Module):
+    def forward(self, image: torch.Tensor) -> list[torch.Tensor]:
+        return [image.mean(1), 2 * image.mean(1)]
+
+
+def test_perceptual_loss_sums_layers_and_levels() -> None:
+    result, target = torch.full((2, 3, 8, 8), 0.5, requires_grad=True), torch.zeros(2, 3, 8, 8)
+    assert float(perceptual_loss(Grey(), result, target).detach()) == pytest.approx(1.5)
+    loss = perceptual_loss(Grey(), result, target, levels=2)
+    assert float(loss.detach()) == pytest.approx(3.0)
+    loss.backward()
+    assert result.grad is not None
+    assert (result.grad > 0).all()
+
+
+def test_multi_scale_loss_shrinks_the_target() -> None:
+    target = torch.rand(1, 3, 16, 16)
+    exact = [torch.nn.functional.interpolate(target, (n, n), mode="area") for n in (4, 8)] + [target]
+    assert float(multi_scale_perceptual_loss(Grey(), exact, target)) == pytest.approx(0, abs=1e-6)
+    assert float(multi_scale_perceptual_loss(Grey(), [e + 0.1 for e in exact], target, (1, 1, 1))) == pytest.approx(0.9, abs=1e-5)
+
+
+def test_vgg_features_have_the_five_maps_and_are_frozen() -> None:
+    features = VGGFeatures()(torch.rand(1, 3, 32, 32))
+    assert [tuple(f.shape[1:]) for f in features] == [(64, 32, 32), (128, 16, 16), (256, 8, 8), (512, 4, 4), (512, 2, 2)]
+    assert not any(p.requires_grad for p in VGGFeatures().parameters())
+
+
+def test_least_squares_gan() -> None:
+    assert float(generator_loss(torch.tensor([0.0, 2.0]))) == 1
+    assert float(discriminator_loss(torch.tensor([1.0, 3.0]), torch.tensor([2.0]))) == 6
+    fake = torch.zeros(3, requires_grad=True)
+    generator_loss(fake).backward()
+    torch.testing.assert_close(fake.grad, torch.full((3,), -2 / 3))
+
+
+def test_feature_matching_ignores_the_real_gradient() -> None:
+    real, fake = torch.ones(4, requires_grad=True), torch.full((4,), 3.0, requires_grad=True)
+    loss = feature_matching_loss([real, real], [fake, fake])
+    assert float(loss.detach()) == 2
+    loss.backward()
+    assert real.grad is None
+    assert fake.grad is not None
+
+
+def test_keypoint_prior_counts_crowding_both_ways_and_depth() -> None:
+    far = torch.tensor([[[-1.0, 0, 0], [1, 0, 0]]])
+    assert float(keypoint_prior_loss(far)) == 0
+    near = torch.tensor([[[0.0, 0, 0.5], [0.1, 0, 0.5]]], requires_grad=True)
+    loss = keypoint_prior_loss(near, depth=0.2)
+    assert float(loss.detach()) == pytest.approx(2 * (0.1 - 0.01) + 0.3)
+    loss.backward()
+    assert near.grad is not None
+    assert near.grad[0, 0, 0] > 0 > near.grad[0, 1, 0]  # they are pushed apart
+
+
+def test_deformation_prior_is_the_mean() -> None:
+    delta = torch.tensor([[[1.0, -2, 0]]], requires_grad=True)
+    deformation_prior_loss(delta).backward()
+    assert float(deformation_prior_loss(delta).detach()) == 1
+    torch.testing.assert_close(delta.grad, torch.tensor([[[1.0, -1, 0]]]) / 3)
+
+
+def test_representation_loss_sees_direction_only() -> None:
+    e = torch.tensor([[1.0, 0], [0, 2]])
+    assert float(representation_loss(e, 5 * e)) == pytest.approx(0)
+    assert float(representation_loss(e, e.flip(1))) == pytest.approx(1)
+    assert float(representation_loss(e, -e)) == pytest.approx(2)
+    assert torch.autograd.gradcheck(representation_loss, [torch.randn(3, 4, dtype=torch.double, requires_grad=True) for _ in range(2)])
+
+
+def test_identity_loss() -> None:
+    assert float(identity_loss(torch.zeros(2, 3, 3), torch.full((2, 3, 3), -0.5))) == 0.5
+
+
+def plain(matrix: torch.Tensor, angle: torch.Tensor) -> ImageTransform:
+    count = len(matrix)
+    return ImageTransform(matrix, angle, torch.zeros(25, 2), torch.zeros(count, 25))
+
+
+def test_equivariance_of_points_that_move_with_the_image_is_zero() -> None:
+    angle = torch.tensor([0.4])
+    transform = plain(similarity(angle, torch.tensor([1.2]), torch.tensor([[0.1, -0.1]])), angle)
+    moved = torch.rand(1, 5, 3, requires_grad=True)
+    original = torch.cat([transform.warp_points(moved[..., :2]), torch.rand(1, 5, 1)], -1)
+    loss = equivariance_loss(original.detach(), moved, transform)
+    assert float(loss.detach()) == pytest.approx(0, abs=1e-6)
+    assert float(equivariance_loss(original.detach() + 0.1, moved, transform).detach()) == pytest.approx(0.1, abs=1e-6)
+    loss.backward()
+    assert moved.grad is not None
+    assert (moved.grad[..., 2] == 0).all()  # x and y only
+
+
+def test_warped_image_shows_at_p_what_was_at_the_warped_p() -> None:
+    transform = ImageTransform.random(2, torch.device("cpu"), torch.Generator().manual_seed(0))
+    x = torch.linspace(-1, 1, 65)[:-1] + 1 / 64
+    image = torch.stack(torch.meshgrid(x, x, indexing="xy"), 0)[None].expand(2, -1, -1, -1)  # channels: x and y of each pixel
+    image = torch.cat([image, image[:, :1]], 1)
+    warped = transform.warp_image(image)
+    where = transform.warp_points(torch.tensor([[[x[30], x[34]]]]).expand(2, 1, 2))[:, 0]
+    torch.testing.assert_close(warped[:, :2, 34, 30], where, atol=1e-4, rtol=0)
+
+
+def test_a_transform_turns_the_head_by_minus_its_angle() -> None:
+    transform = plain(similarity(torch.tensor([0.5]), torch.ones(1), torch.zeros(1, 2)), torch.tensor([0.5]))
+    image = torch.zeros(1, 3, 64, 64)
+    image[..., 32, 50] = 1  # a dot on the right
+    y, x = divmod(int(transform.warp_image(image)[0, 0].argmax()), 64)
+    assert x > 40
+    assert y < 28  # it went up: anticlockwise
+
+
+def test_landmark_lists_are_the_145_points_with_pupils() -> None:
+    assert len(MOUTH) + len(EYES) + len(REST) == len({*MOUTH, *EYES, *REST}) == 145
+    assert set(range(468, 478)) <= set(EYES)
+
+
+def test_landmark_loss_weighs_parts() -> None:
+    def detect(image: torch.Tensor) -> torch.Tensor:
+        points = torch.zeros(len(image), 478, 3)
+        return points + image.mean((1, 2, 3))[:, None, None]
+
+    result, driving = torch.full((2, 3, 8, 8), 4.0, requires_grad=True), torch.zeros(2, 3, 8, 8)
+    weights = {"mouth": 1.0, "eyes": 0.5, "rest": 0.25}
+    loss = landmark_loss(detect, result, driving, weights)
+    assert float(loss.detach()) == pytest.approx(1.75)  # every point 4 pixels off, half the side is 4
+    loss.backward()
+    assert result.grad is not None
+    assert (result.grad > 0).all()
+    assert set(PARTS) == set(weights)
