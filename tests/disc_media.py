@@ -46,7 +46,7 @@ def disc_plan(folder: Path, sources: Sequence[Path], driving: Sequence[Path], **
         transfer=Transfer(reference=0),
         output=Output(folder=str(folder / "out"), quality=6),
         cache=Cache(folder=str(folder / "cache")),
-        engine=Engine(device="cpu", batch=4, span=10),
+        engine=Engine(device="cpu", precision="float32", batch=4, span=10),
     )
     for table, values in changes.items():
         current = getattr(pipeline, table)

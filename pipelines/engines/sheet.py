@@ -28,14 +28,16 @@ CROP = 256
 
 
 def choose_moments(motion: Stored[Motion], reference: int, count: int = MOMENTS) -> list[int]:
-    """Frames worth showing: the clip is cut into ``count`` even parts, and of each the frame farthest from the reference is taken."""
+    """Frames worth showing: of each of ``count`` even parts of the clip, its edges left out, the frame farthest from the reference."""
     frames = len(motion)
     start = motion.read(reference, reference + 1)
     chosen = []
     edges = [round(i * frames / count) for i in range(count + 1)]
-    for low, high in pairwise(edges):
-        if high <= low:
+    for first, last in pairwise(edges):
+        if last <= first:
             continue
+        edge = (last - first) // 6
+        low, high = first + edge, last - edge
         stride = max(1, (high - low) // 200)
         part = motion.read(low, min(high, low + 200 * stride))[::stride]
         turned = geodesic_degrees(start.rotation.expand_as(part.rotation), part.rotation)
