@@ -7,7 +7,7 @@ import os
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
 
 import attrs
 import pluggy
@@ -118,14 +118,27 @@ def make_options(spec: ComponentSpec, options: Any, where: str) -> Any:
     """Turn a mapping into ``spec.options``. Raises ConfigError for unknown names or values the options class refuses."""
     if isinstance(options, spec.options):
         return options
-    given = dict(options or {})
-    known = {f.name for f in attrs.fields(spec.options)}
-    for key in given.keys() - known:
-        raise ConfigError(f"unknown option {key!r}", where=where, fix=did_you_mean(key, known))
+    return _filled(spec.options, dict(options or {}), where, f"see: python -m plugins show {spec.kind}/{spec.name}")
+
+
+def _filled(cls: type[Any], given: Mapping[str, Any], where: str, fix: str) -> Any:
+    """``cls`` from a mapping; tables become the nested attrs classes and lists the tuples that it declares."""
+    fields = attrs.fields_dict(attrs.resolve_types(cls))
+    values: dict[str, Any] = {}
+    for key, value in given.items():
+        if key not in fields:
+            raise ConfigError(f"unknown option {key!r}", where=where, fix=did_you_mean(key, fields))
+        kind = fields[key].type
+        if isinstance(value, Mapping) and isinstance(kind, type) and attrs.has(kind):
+            value = _filled(kind, value, f"{where}.{key}", fix)
+        elif isinstance(value, list) and (kind is tuple or get_origin(kind) is tuple):
+            value = tuple(value)
+        values[key] = value
     try:
-        return spec.options(**given)
+        return cls(**values)
     except (TypeError, ValueError) as error:
-        raise ConfigError(str(error), where=where, fix=f"see: python -m plugins show {spec.name}") from error
+        text = str(error.args[0]) if error.args else str(error)
+        raise ConfigError(text, where=where, fix=fix) from error
 
 
 def load_registry() -> Registry:
@@ -145,7 +158,7 @@ def _load(entry: importlib.metadata.EntryPoint) -> Plugin:
     plugin = Plugin(entry.name, dist, version, entry.value)
     try:
         return inspect_plugin(plugin, entry.load())
-    except Exception:  # a plugin may fail in any way; its traceback is what the user needs
+    except (Exception, SystemExit):  # a plugin may fail in any way; its traceback is what the user needs
         return attrs.evolve(plugin, error=traceback.format_exc())
 
 
@@ -158,6 +171,34 @@ def inspect_plugin(plugin: Plugin, target: object) -> Plugin:
     components = tuple(c for group in manager.hook.mmfa_components() for c in group)
     weights = tuple(w for group in manager.hook.mmfa_weights() for w in group)
     records = tuple(r for group in manager.hook.mmfa_records() for r in group)
+    for hook, kind, items in (("mmfa_components", ComponentSpec, components), ("mmfa_weights", WeightsFile, weights)):
+        for item in items:
+            if not isinstance(item, kind):
+                raise PluginError(f"{hook} gave {item!r}, which is no {kind.__name__}", where=plugin.target)
+    for item in records:
+        if not (isinstance(item, type) and issubclass(item, Record)):
+            raise PluginError(f"mmfa_records gave {item!r}, which is no record class", where=plugin.target)
+    for spec in components:
+        _check_spec(spec, plugin.target)
+    names = [f"{c.kind} {c.name!r}" for c in components] + [f"weights {w.name!r}" for w in weights] + [f"record {r.__name__}" for r in records]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise PluginError(f"registers the same name twice: {', '.join(twice)}", where=plugin.target)
     if not (components or weights or records):
         raise PluginError("implements none of the hooks", where=plugin.target, fix="mark its functions with hookspecs.hookimpl")
     return attrs.evolve(plugin, components=components, weights=weights, records=records)
+
+
+def _check_spec(spec: ComponentSpec, where: str) -> None:
+    """Raise PluginError for a spec whose parts are not what :class:`ComponentSpec` says."""
+    place = f"{where} ({spec.kind} {spec.name!r})"
+    if not (isinstance(spec.options, type) and attrs.has(spec.options)):
+        raise PluginError("its options are no attrs class", where=place, fix="decorate the class with attrs.frozen")
+    required = [f.name for f in attrs.fields(spec.options) if f.init and f.default is attrs.NOTHING]
+    if required:
+        raise PluginError(f"its options have no default: {', '.join(required)}", where=place, fix="give every option a default")
+    if not callable(spec.factory):
+        raise PluginError("its factory cannot be called", where=place, fix="give factory(options, context)")
+    for record in (*spec.needs, *spec.gives):
+        if not (isinstance(record, type) and issubclass(record, Record)):
+            raise PluginError(f"needs or gives {record!r}, which is no record class", where=place)

@@ -62,6 +62,8 @@ def apply_overrides(raw: dict[str, Any], overrides: Iterable[str], faults: Fault
         of = _declared(keys, where, faults)
         if of is None:
             continue
+        if of is str and not isinstance(value, str):
+            value = text  # a text that looks like a number, such as a folder 2026
         if isinstance(value, str) and get_origin(of) is tuple:
             value = [value]  # one path where a list of them is meant
         _put(result, keys, value, where, faults)

@@ -1,0 +1,178 @@
+"""``python -m plugins``: what is installed, what it needs and gives, and whether it works."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import attrs
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from mmfa_components.errors import MMFAError
+from mmfa_components.registry import Registry, load_registry
+from plugins.checking import check_all
+from plugins.facts import component_facts, find_components, plugin_facts
+
+WIDTH = 160  # where the output is no terminal
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line. Returns 0, 1 when ``check`` found something broken, 2 for errors such as an unknown name."""
+    options = _parser().parse_args(arguments)
+    try:
+        code: int = options.run(options)
+        return code
+    except MMFAError as error:
+        Console(stderr=True, soft_wrap=True, highlight=False, markup=False).print(f"error: {error}")
+        return 2
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--json", action="store_true", help="print JSON")
+    parser = argparse.ArgumentParser(prog="python -m plugins", description="Looks at plugins and their components.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(name: str, run: Any, text: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, parents=[common], help=text, description=text)
+        command.set_defaults(run=run)
+        return command
+
+    add("list", _list, "name all components, and plugins that are broken")
+    add("show", _show, "show components: origin, records, options, weights").add_argument("name", help="NAME, KIND/NAME or a plugin's name")
+    add("check", _check, "load every plugin, verify weights, build every component; returns 1 when something is broken")
+    sizes = add("sizes", _sizes, "parameters and multiply-accumulates of MMFA's networks")
+    sizes.add_argument("--preset", default="base", help="base (default) or paper")
+    return parser
+
+
+def _console() -> Console:
+    return Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
+
+
+def _table(*columns: str, title: str = "") -> Table:
+    table = Table(title=title or None, title_justify="left")
+    for name in columns:
+        table.add_column(name, overflow="fold")
+    return table
+
+
+def _add(table: Table, *cells: object) -> None:
+    table.add_row(*[Text(str(cell)) for cell in cells])
+
+
+def _list(options: argparse.Namespace) -> int:
+    registry = load_registry()
+    facts = [component_facts(spec, registry) for _, spec in sorted(registry.components.items())]
+    if options.json:
+        print(json.dumps({"plugins": [plugin_facts(p) for p in registry.plugins], "components": facts}, indent=2, default=str))
+        return 0
+    table = _table("component", "version", "from", "needs", "gives", "what it is")
+    for one in facts:
+        gives, needs = ", ".join(one["gives"]), ", ".join(one["needs"])
+        _add(table, f"{one['kind']}/{one['name']}", one["version"], one["distribution"], needs, gives, one["summary"])
+    console = _console()
+    console.print(table)
+    _print_broken(console, registry)
+    return 0
+
+
+def _print_broken(console: Console, registry: Registry) -> None:
+    for plugin in registry.plugins:
+        if plugin.broken:
+            last = plugin.error.strip().splitlines()[-1]
+            text = f"broken plugin {plugin.name} ({plugin.distribution} {plugin.version}, {plugin.target}): {last}"
+            console.print(text, markup=False, soft_wrap=True)
+    if any(plugin.broken for plugin in registry.plugins):
+        console.print("python -m plugins check shows their tracebacks")
+
+
+def _show(options: argparse.Namespace) -> int:
+    registry = load_registry()
+    facts = [component_facts(spec, registry) for spec in find_components(options.name, registry)]
+    if options.json:
+        print(json.dumps(facts, indent=2, default=str))
+        return 0
+    console = _console()
+    for one in facts:
+        lines = [
+            f"{one['kind']}/{one['name']}  version {one['version']}",
+            f"  {one['summary']}",
+            f"  from      {one['distribution']}, entry point {one['entry_point']}",
+            f"  needs     {', '.join(one['needs']) or 'nothing'}",
+            f"  gives     {', '.join(one['gives']) or 'nothing'}",
+        ]
+        lines += [f"  option    {o['name']}: {o['type']} = {_toml(o['default'])}" for o in one["options"]] or ["  options   none"]
+        lines += [f"    {line}" for line in one["options_help"].splitlines() if line and one["options"]]
+        for file in one["weights"]:
+            state = "present" if file["present"] else "missing"
+            lines += [f"  weights   {file['name']} ({state})"]
+            lines += [f"    {key:<12} {file[key]}" for key in ("file", "architecture", "sha256", "licence", "origin") if file.get(key)]
+        console.print("\n".join(lines), markup=False, soft_wrap=True)
+        console.print()
+    return 0
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return value if value.startswith("(") else json.dumps(value, ensure_ascii=False)
+    return str(value)
+
+
+def _check(options: argparse.Namespace) -> int:
+    findings = list(check_all(load_registry()))
+    broken = [f for f in findings if f.status == "broken"]
+    if options.json:
+        print(json.dumps([attrs.asdict(f) for f in findings], indent=2))
+        return 1 if broken else 0
+    table = _table("checked", "name", "result", "remark")
+    for one in findings:
+        lines = one.details.strip().splitlines() or [""]
+        _add(table, one.what, one.name, one.status, lines[-1] if "Traceback" in lines[0] else lines[0])
+    console = _console()
+    console.print(table)
+    for one in broken:
+        console.print(f"\nbroken {one.what} {one.name}:\n{one.details.rstrip()}", markup=False, soft_wrap=True)
+    own = sum(f.status == "needs your file" for f in findings)
+    console.print(f"{len(findings)} checked: {len(broken)} broken, {own} that need your file")
+    return 1 if broken else 0
+
+
+def _sizes(options: argparse.Namespace) -> int:
+    from mmfa_components.networks.sizes import size_table
+
+    rows = size_table(options.preset)
+    frame = [r for r in rows if r.per == "driven frame"]
+    inference = [r for r in rows if r.per in ("driven frame", "portrait")]
+    totals = {
+        "parameters_of_animation": sum(r.parameters for r in inference),
+        "gmac_per_driven_frame": sum(r.gmac for r in frame),
+        "gmac_per_portrait": sum(r.gmac for r in rows if r.per == "portrait"),
+    }
+    if options.json:
+        print(json.dumps({"preset": options.preset, "modules": [attrs.asdict(r) for r in rows], "totals": totals}, indent=2))
+        return 0
+    table = _table("module", "parameters", "GMAC", "per", title=f"preset {options.preset}")
+    for column in table.columns[1:3]:
+        column.justify = "right"
+    for row in rows:
+        _add(table, row.module, f"{row.parameters:,}", f"{row.gmac:.2f}", row.per)
+    table.add_section()
+    _add(table, "animation", f"{totals['parameters_of_animation']:,}", f"{totals['gmac_per_driven_frame']:.2f}", "driven frame")
+    _add(table, "", "", f"{totals['gmac_per_portrait']:.2f}", "portrait")
+    _console().print(table)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
