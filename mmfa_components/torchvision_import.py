@@ -33,10 +33,10 @@ def import_torchvision(module: str = "torchvision") -> ModuleType:
         raise _fault(error) from error
     for name in [n for n in sys.modules if n == "torchvision" or n.startswith("torchvision.")]:
         del sys.modules[name]  # what the failed import left behind
-    library = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]
+    library = torch.library.Library("torchvision", "FRAGMENT")
     for schema in SCHEMAS:
         if not hasattr(torch.ops.torchvision, schema.partition("(")[0]):
-            library.define(schema)  # type: ignore[no-untyped-call]
+            library.define(schema)
     _declared.append(library)
     try:
         return importlib.import_module(module)

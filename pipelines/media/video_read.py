@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 import numpy as np
 import torch
-from av.video.reformatter import Colorspace, ColorRange
+from av.video.reformatter import ColorRange, Colorspace
 from torch import Tensor
 
 from pipelines.media.probe import MediaInfo, frame_rotation, open_container, probe, require_video

@@ -13,7 +13,7 @@ from typing import Any
 import av
 import numpy as np
 from av.codec.context import Flags
-from av.video.reformatter import Colorspace, ColorRange
+from av.video.reformatter import ColorRange, Colorspace
 from torch import Tensor
 
 from mmfa_components.errors import ConfigError, MMFAError, OutputError, did_you_mean
@@ -81,7 +81,7 @@ class VideoWriter:
         if self.metadata:
             self._out.metadata["comment"] = json.dumps(self.metadata, sort_keys=True)
         width, height = self.size
-        stream = self._out.add_stream(self.codec, rate=self.rate)
+        stream: Any = self._out.add_stream(self.codec, rate=self.rate)
         stream.width, stream.height = width + width % 2, height + height % 2
         context = stream.codec_context
         formats = [f.name for f in context.codec.video_formats or ()]
@@ -157,7 +157,6 @@ class VideoWriter:
                 if self._sound:
                     end = (self.last - self.first) * self.time_base + 1 / self.rate
                     self._out.mux(list(self._sound.until(end)))
-                    self._out.mux(list(self._sound.flush()))
             self._out.close()
         except OSError as error:
             self.partial.unlink(missing_ok=True)
@@ -199,10 +198,6 @@ class _Sound:
             packet.stream = self._to
             yield packet
 
-    def flush(self) -> Iterator[Any]:
-        """What the encoder still holds; nothing when copying."""
-        return iter(())
-
     def _copied(self) -> Iterator[Any]:
         for packet in self._demuxed():
             shift = round(self._origin / packet.time_base)
@@ -224,10 +219,10 @@ class _Sound:
         for packet in self._demuxed():
             for frame in packet.decode():
                 for part in resampler.resample(frame):
-                    shifted = part.pts - round(self._origin / part.time_base) if part.pts is not None else None
-                    if shifted is not None and shifted < 0:
-                        continue
-                    part.pts = shifted
+                    if part.pts is not None and part.time_base:
+                        part.pts -= round(self._origin / part.time_base)
+                        if part.pts < 0:
+                            continue
                     yield from self._to.encode(part)
         yield from self._to.encode(None)
 

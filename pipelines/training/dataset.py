@@ -67,8 +67,8 @@ class FaceClips:
     def join(cls, parts: list[dict[str, Tensor]]) -> FaceClips:
         """Join clips given as ``rgb``, ``rotation`` and ``region`` each."""
         lengths = torch.tensor([len(p["rgb"]) for p in parts])
-        joined = [torch.cat([p[name] for p in parts]) for name in ("rgb", "rotation", "region")]
-        return cls(*joined, starts=lengths.cumsum(0) - lengths, lengths=lengths)
+        rgb, rotation, region = (torch.cat([p[name] for p in parts]) for name in ("rgb", "rotation", "region"))
+        return cls(rgb, rotation, region, lengths.cumsum(0) - lengths, lengths)
 
     def pairs(self, count: int, generator: torch.Generator, stills: float = 0.15, flip: bool = True) -> Pairs:
         """Draw pairs: two frames of one clip (longer clips more often, as the square root), or one portrait moved at random.

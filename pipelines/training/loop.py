@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from mmfa_components.losses import adversarial
 from mmfa_components.networks.blocks import channels_last
@@ -71,7 +71,7 @@ class Trainer:
             else:
                 kept.copy_(new)
 
-    def train_step(self, clips: FaceClips, vgg: nn.Module, landmark_loss: LandmarkLoss | None, rate: float) -> dict[str, float]:
+    def train_step(self, clips: FaceClips, vgg: nn.Module, landmark_loss: LandmarkLoss | None, rate: float) -> dict[str, Tensor]:
         """One step of generator and, once its time has come, discriminator. A step with a loss that is not finite is skipped."""
         settings, bf16 = self.settings, self.device.type == "cuda"
         for group in (*self.optimizer.param_groups, *self.judge_optimizer.param_groups):
@@ -88,9 +88,9 @@ class Trainer:
         gradient = nn.utils.clip_grad_norm_(self.model.parameters(), settings.clip)
         finite = torch.isfinite(gradient)
         if not finite:
-            return {"skipped": 1.0}
+            return {"skipped": torch.ones(())}
         self.optimizer.step()
-        logged = {**out.losses, "gradient": gradient}
+        logged = {**{name: value.detach() for name, value in out.losses.items()}, "gradient": gradient}
         if adversary is not None:
             with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
                 real, _ = adversary(pairs.driving)
@@ -99,11 +99,11 @@ class Trainer:
             self.judge_optimizer.zero_grad(set_to_none=True)
             judged.backward()
             self.judge_optimizer.step()
-            logged["discriminator"] = judged
+            logged["discriminator"] = judged.detach()
         self.step += 1
         self.samples += settings.batch
         self.average()
-        return logged if self.step % 50 else {k: float(v) for k, v in logged.items()}  # type: ignore[return-value]
+        return logged
 
 
 def train(

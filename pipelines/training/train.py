@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import attrs
 import torch
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 from mmfa_components.errors import ConfigError, MMFAError, did_you_mean
 from mmfa_components.geometry.squares import crop_squares
 from mmfa_components.losses.landmarks import landmark_loss
+from mmfa_components.networks.blocks import channels_last
 from mmfa_components.networks.presets import preset
 from mmfa_components.weights import read_weights
 from pipelines.training.checkpoint import architecture
@@ -30,22 +32,21 @@ from pipelines.training.validate import validate
 
 def settings_with(assignments: list[str]) -> TrainSettings:
     """Default settings changed by ``name=value`` texts (loss weights as ``weights.name``). Raises ConfigError for unknown names."""
-    settings = TrainSettings()
+    changes: dict[str, Any] = {}
+    weights: dict[str, Any] = {}
     for text in assignments:
         name, _, value = text.partition("=")
-        target = settings.weights if name.startswith("weights.") else settings
+        part, owner = (weights, LossWeights()) if name.startswith("weights.") else (changes, TrainSettings())
         field = name.removeprefix("weights.")
-        known = {f.name: f.type for f in attrs.fields(type(target)) if f.name != "weights"}
+        known = [f.name for f in attrs.fields(type(owner)) if f.name != "weights"]
         if field not in known:
             raise ConfigError(f"no setting is called {name!r}", where="--set", fix=did_you_mean(field, known))
-        old = getattr(target, field)
+        old = getattr(owner, field)
         try:
-            new = value.lower() in ("1", "true", "yes") if isinstance(old, bool) else type(old)(value)
+            part[field] = value.lower() in ("1", "true", "yes") if isinstance(old, bool) else type(old)(value)
         except ValueError as error:
             raise ConfigError(f"{value!r} is no {type(old).__name__}", where=f"--set {name}") from error
-        changed = attrs.evolve(target, **{field: new})
-        settings = attrs.evolve(settings, weights=changed) if isinstance(changed, LossWeights) else changed
-    return settings
+    return TrainSettings(**changes, weights=LossWeights(**weights))
 
 
 def make_landmark_loss(network: Callable[[Tensor], Tensor], side: int = 256) -> LandmarkLoss:
@@ -83,7 +84,7 @@ def run(
     elif start:
         trainer.start_from(read_weights(start, architecture(sizes)), str(start))
     loss = make_landmark_loss(landmark_network) if landmark_network and settings.weights.landmarks else None
-    vgg = vgg.to(device, memory_format=torch.channels_last)
+    vgg = channels_last(vgg.to(device))
     train(trainer, clips.to(device), vgg, folder, loss)
     figures = validate(trainer.averaged, held_out.to(device), folder / "val.png")
     print("step", trainer.step, "samples", trainer.samples, *(f"{k} {v:.4f}" for k, v in figures.items()))

@@ -1,0 +1,30 @@
+# make reenact: set up and run the main job on the embedded demo media.  make test: set up and run the whole test suite.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: reenact test check clean
+
+reenact: $(VENV)/.run
+	$(BIN)/python -m pipelines.run pipelines/batch_reenact.toml
+
+test: $(VENV)/.dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+
+check: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+# A bare pip install would build for minutes without a word, so it is not silenced; it shows its own progress.
+$(VENV)/.run: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit("MMFA needs Python 3.11 or newer" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check -e .
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.run
+	$(BIN)/python -m pip install --disable-pip-version-check -e '.[dev,convert]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) outputs .cache
