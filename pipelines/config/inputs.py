@@ -29,10 +29,10 @@ def suffix_of(codec: str) -> str:
     return ".mp4" if codec.startswith(MP4_CODECS) else ".mkv"
 
 
-def natural_key(path: Path | str) -> list[tuple[int, int, str]]:
+def natural_key(path: Path | str) -> tuple[list[tuple[int, int, str]], str]:
     """Sort key in which ``clip2`` comes before ``clip10``."""
     parts = re.split(r"(\d+)", str(path))
-    return [(0, int(p), p) if p.isdecimal() else (1, 0, p.casefold() + "\0" + p) for p in parts]
+    return [(0, int(p), p) if p.isdecimal() else (1, 0, p.casefold()) for p in parts if p], str(path)
 
 
 def place(text: str, here: Path | str) -> Path:

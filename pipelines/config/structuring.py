@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 import attrs
-from cattrs import ClassValidationError, Converter, ForbiddenExtraKeysError, IterableValidationError, IterableValidationNote
+from cattrs import BaseValidationError, ClassValidationError, Converter, ForbiddenExtraKeysError, IterableValidationError, IterableValidationNote
 from cattrs.gen import make_dict_structure_fn, override
 from cattrs.v import format_exception as cattrs_message
 
@@ -18,7 +18,7 @@ from pipelines.config.faults import Fault, Key, dotted
 
 T = TypeVar("T")
 NAMES: Mapping[Any, str] = {
-    int: "a whole number", float: "a number", bool: "true or false", str: "a text", type(None): "nothing", Path: "a path (text)",
+    int: "a whole number", float: "a number", bool: "true or false", str: "a text", Path: "a path (text)",
 }  # fmt: skip
 
 
@@ -78,9 +78,14 @@ def _is_literal(kind: Any) -> bool:
     return origin is Literal
 
 
-def _is_plain_union(kind: Any) -> bool:
-    union = get_origin(kind) in (Union, types.UnionType)
-    return union and all(a in NAMES or _is_literal(a) for a in get_args(kind))
+def _is_union(kind: Any) -> bool:
+    return get_origin(kind) in (Union, types.UnionType)
+
+
+def _name(kind: Any) -> str:
+    if _is_literal(kind):
+        return f"one of {', '.join(map(repr, get_args(kind)))}"
+    return NAMES.get(kind) or ("a list" if _is_list(kind) else "a table")
 
 
 def _is_list(kind: Any) -> bool:
@@ -136,17 +141,18 @@ def _converter() -> Converter:
     converter.register_structure_hook_func(_is_literal, _literal)
 
     def union(value: Any, kind: Any) -> Any:
-        for choice in get_args(kind):
-            if value is None and choice is type(None):
-                return value
+        if value is None and type(None) in get_args(kind):
+            return None
+        choices = [choice for choice in get_args(kind) if choice is not type(None)]
+        for choice in choices:
             try:
                 return converter.structure(value, choice)
-            except WrongValueError:
-                continue
-        wanted = " or ".join(NAMES.get(c) or f"one of {', '.join(map(repr, get_args(c)))}" for c in get_args(kind) if c is not type(None))
-        raise WrongValueError(f"expected {wanted}, got {shown(value)}")
+            except (WrongValueError, BaseValidationError) as error:
+                if len(choices) == 1 or (isinstance(value, (Mapping, list)) and isinstance(error, BaseValidationError)):
+                    raise
+        raise WrongValueError(f"expected {' or '.join(map(_name, choices))}, got {shown(value)}")
 
-    converter.register_structure_hook_func(_is_plain_union, union)
+    converter.register_structure_hook_func(_is_union, union)
 
     converter.register_structure_hook_func(_is_list, lambda value, kind: _list(value, kind, converter))
     converter.register_structure_hook_func(_is_table, lambda value, kind: _table(value, kind, converter))
