@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from mmfa_components.geometry.apply import apply_matrix
-from mmfa_components.networks.blocks import grid_points
+from mmfa_components.geometry.grid import grid_points
 
 RIGHT_EYE, LEFT_EYE = 33, 263  # outer eye corners in the 478-point mesh (the person's right and left)
 MOST_SAMPLES = 8  # per axis and output pixel, when shrinking

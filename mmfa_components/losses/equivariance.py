@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from mmfa_components.geometry.apply import apply_affine
 from mmfa_components.geometry.compose import similarity
-from mmfa_components.networks.blocks import grid_points
+from mmfa_components.geometry.grid import grid_points
 
 
 @attrs.frozen(eq=False)

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mmfa_components.networks.blocks import ConvBlock, DownBlock, UpBlock, conv, grid_points
+from mmfa_components.geometry.grid import grid_points
+from mmfa_components.networks.blocks import ConvBlock, DownBlock, UpBlock, conv
 from mmfa_components.networks.presets import Sizes
 
 

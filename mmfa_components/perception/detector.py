@@ -7,8 +7,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from mmfa_components.geometry.grid import grid_points
 from mmfa_components.geometry.squares import crop_squares, from_crop
-from mmfa_components.networks.blocks import grid_points
 from mmfa_components.records import FaceDetections, Frames
 
 SIDE = 128  # of the network's input, pixels

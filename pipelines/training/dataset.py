@@ -14,8 +14,8 @@ from torch.nn import functional
 
 from mmfa_components.errors import MediaError
 from mmfa_components.geometry.compose import similarity
+from mmfa_components.geometry.grid import grid_points
 from mmfa_components.geometry.rotations import rotate_in_plane
-from mmfa_components.networks.blocks import grid_points
 
 
 @attrs.frozen(eq=False)

@@ -124,9 +124,14 @@ def test_nothing_appears_before_the_end_or_after_a_failure(tmp_path: Path) -> No
 def test_an_old_result_stays_until_the_new_one_is_complete(tmp_path: Path) -> None:
     path = write(tmp_path / "a.mp4", [0, 1], Fraction(1, 25), Fraction(25))
     before = path.read_bytes()
-    with pytest.raises(ZeroDivisionError), VideoWriter(path, 64, 48, Fraction(1, 25), Fraction(25)) as writer:
-        writer.write(flat(1), [0])
-        raise ZeroDivisionError
+
+    def fail() -> None:
+        with VideoWriter(path, 64, 48, Fraction(1, 25), Fraction(25)) as writer:
+            writer.write(flat(1), [0])
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
     assert path.read_bytes() == before
 
 
