@@ -49,15 +49,17 @@ def toy_registry(folder: Path) -> Registry:
     """face_detector, landmark_detector, animator "toy", parts, misfits, weights "toy_weights" in ``folder``, and a broken plugin."""
     weights = folder / "toy.safetensors"
     save_file({"a": torch.zeros(1)}, weights, {"architecture": "toy/1"})
-    frames, landmarks = (r.Frames,), (r.Landmarks,)
+    frames, landmarks, mesh = (r.Frames,), (r.Landmarks,), (r.MeshLandmarks,)
     components = (
         ComponentSpec("face_detector", "facemesh", nothing, frames, (r.FaceDetections,)),
         ComponentSpec("face_detector", "blind", nothing, frames, (r.FaceRegions,)),
-        ComponentSpec("landmark_detector", "facemesh", nothing, (r.Frames, r.FaceRegions), landmarks),
+        ComponentSpec("landmark_detector", "facemesh", nothing, (r.Frames, r.FaceRegions), mesh),
+        ComponentSpec("landmark_detector", "contour", nothing, (r.Frames, r.FaceRegions), (r.ContourLandmarks,)),
         ComponentSpec("landmark_detector", "hungry", nothing, (r.Frames, r.Motion), landmarks),
         ComponentSpec("animator", "toy", nothing, (r.Frames, r.Landmarks), (r.Identity, r.Motion, r.Frames), AnimatorOptions, "3", ("toy_weights",)),
         ComponentSpec("animator", "still", nothing, frames, (r.Identity,)),
         ComponentSpec("rotation_estimator", "toy", nothing, landmarks, (r.Rotation,), RotationOptions),
+        ComponentSpec("rotation_estimator", "by_mesh", nothing, mesh, (r.Rotation,)),
         ComponentSpec("rotation_estimator", "late", nothing, (r.Motion,), (r.Rotation,)),
         ComponentSpec("affine_estimator", "toy", nothing, frames, (r.Affine,)),
         ComponentSpec("affine_estimator", "by_landmarks", nothing, landmarks, (r.Affine,)),

@@ -9,14 +9,14 @@ from torch import Tensor
 
 from mmfa_components.geometry.procrustes import procrustes
 from mmfa_components.geometry.squares import crop_squares, from_crop, square_of_landmarks
-from mmfa_components.records import FaceRegions, Frames, Landmarks, Rotation
+from mmfa_components.records import FaceRegions, Frames, Landmarks, MeshLandmarks, Rotation
 
 SIDE = 256  # of the network's input, pixels
 REGION_RATIO = 2 / 3  # the region is 1.5 times the landmarks' box
 
 
 class LandmarkDetector:
-    """Frames (N, 3, H, W), FaceRegions (N, 4) -> Landmarks (N, 478, 3) in pixels of the frames.
+    """Frames (N, 3, H, W), FaceRegions (N, 4) -> MeshLandmarks (N, 478, 3) in pixels of the frames.
 
     network: (N, 3, 256, 256) in [0, 1] -> [points (N, 1434, ...), presence logit (N, 1, ...)].
     refine: how often the region is taken anew from the points just found; steadies faces whose first region was poor.
@@ -29,13 +29,13 @@ class LandmarkDetector:
         """Points (N, 478, 3) in pixels of face regions (N, 3, 256, 256) in [0, 1]. Differentiable."""
         return self.network(region)[0].reshape(len(region), 478, 3)
 
-    def __call__(self, frames: Frames, regions: FaceRegions) -> Landmarks:
+    def __call__(self, frames: Frames, regions: FaceRegions) -> MeshLandmarks:
         """Find the landmarks of one face per image."""
         rgb, squares = frames.rgb.float(), regions.squares.to(frames.rgb)
         points, presence = self._look(rgb, squares)
         for _ in range(self.refine):
             points, presence = self._look(rgb, square_of_landmarks(points, REGION_RATIO).detach())
-        return Landmarks(points, presence)
+        return MeshLandmarks(points, presence)
 
     def _look(self, rgb: Tensor, squares: Tensor) -> tuple[Tensor, Tensor]:
         points, logit = self.network(crop_squares(rgb, squares, SIDE))
@@ -43,7 +43,7 @@ class LandmarkDetector:
 
 
 class LandmarkRotation:
-    """Landmarks (N, 478, 3) -> Rotation: the canonical face (468, 3) fitted to the points by weighted orthogonal Procrustes."""
+    """MeshLandmarks (N, 478, 3) -> Rotation: the canonical face (468, 3) fitted to the points by weighted orthogonal Procrustes."""
 
     def __init__(self, canonical: Tensor, weights: Tensor) -> None:
         used = weights.nonzero().flatten()

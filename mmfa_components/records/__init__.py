@@ -12,11 +12,20 @@ from mmfa_components.records.motion import (
     Latent,
     Motion,
 )
-from mmfa_components.records.perception import FaceDetections, FaceRegions, FaceTrack, Frames, Landmarks, Rotation
+from mmfa_components.records.perception import (
+    ContourLandmarks,
+    FaceDetections,
+    FaceRegions,
+    FaceTrack,
+    Frames,
+    Landmarks,
+    MeshLandmarks,
+    Rotation,
+)
 from mmfa_components.records.synthesis import DenseMotion, Rendering, Scores
 
 __all__ = [
-    "Affine", "Appearance", "CanonicalKeypoints", "Deformation", "DenseMotion", "Expression", "FaceDetections", "FaceRegions",
-    "FaceTrack", "Frames", "Identity", "Keypoints", "Landmarks", "Latent", "Motion", "Record", "Rendering", "Rotation", "Scores",
-    "tensor",
+    "Affine", "Appearance", "CanonicalKeypoints", "ContourLandmarks", "Deformation", "DenseMotion", "Expression", "FaceDetections",
+    "FaceRegions", "FaceTrack", "Frames", "Identity", "Keypoints", "Landmarks", "Latent", "MeshLandmarks", "Motion", "Record",
+    "Rendering", "Rotation", "Scores", "tensor",
 ]  # fmt: skip

@@ -46,13 +46,37 @@ class FaceRegions(Record):
 
 @attrs.frozen(eq=False)
 class Landmarks(Record):
-    """The face-mesh points of one face per image.
+    """The landmarks of one face per image; which points they are is what the subclasses say.
 
     points: (N, P, 3) float, x and y in pixels of the image, z in the same unit, smaller = nearer to the camera.
     presence: (N,) float in [0, 1], the probability that a face is there.
     """
 
     points: Tensor = tensor("N", "P", 3)
+    presence: Tensor = tensor("N")
+
+
+@attrs.frozen(eq=False)
+class MeshLandmarks(Landmarks):
+    """The 478 face-mesh points: 468 of the skin, then 5 of each iris.
+
+    points: (N, 478, 3) float, as in Landmarks.
+    presence: (N,) float in [0, 1].
+    """
+
+    points: Tensor = tensor("N", 478, 3)
+    presence: Tensor = tensor("N")
+
+
+@attrs.frozen(eq=False)
+class ContourLandmarks(Landmarks):
+    """The 68 points of the iBUG 300-W annotation: jaw, brows, nose, eyes, lips; nothing above the brows.
+
+    points: (N, 68, 3) float, as in Landmarks; z may be 0.
+    presence: (N,) float in [0, 1].
+    """
+
+    points: Tensor = tensor("N", 68, 3)
     presence: Tensor = tensor("N")
 
 

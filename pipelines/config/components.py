@@ -32,7 +32,7 @@ CALLS: Mapping[str, tuple[Records, Records]] = {
     "generator": ((r.Appearance, r.DenseMotion), (r.Rendering,)),
     "animator": ((r.Frames, r.Landmarks), (r.Motion, r.Frames)),
 }
-"""What a component of each kind is called with, and what it has to give."""
+"""What a component of each kind is called with, and what it has to give; of landmarks, those the landmark detector in use gives."""
 
 
 @attrs.frozen
@@ -56,8 +56,10 @@ def pipeline_parts(pipeline: Pipeline) -> list[tuple[str, tuple[Key, ...], Part]
 def check_components(pipeline: Pipeline, registry: Registry, faults: Faults) -> list[Use]:
     """Check all components and what they are made of; returns those in use, as far as they are known."""
     uses: list[Use] = []
+    landmarks = _landmarks_given(pipeline.face.landmarks.name, registry)
+    checker = _Checker(registry, landmarks, faults)
     for kind, path, part in pipeline_parts(pipeline):
-        uses += _check(kind, part.name, (*path, "name"), part.options, (*path, "options"), registry, faults)
+        uses += checker.check(kind, part.name, (*path, "name"), part.options, (*path, "options"))
     overrides = check_weights(pipeline.weights, registry, faults)
     for use in uses:
         if use.options == _defaults(use.spec):
@@ -67,57 +69,74 @@ def check_components(pipeline: Pipeline, registry: Registry, faults: Faults) -> 
     return uses
 
 
-def _check(
-    kind: str, name: str, name_path: tuple[Key, ...], given: Mapping[str, Any], path: tuple[Key, ...], registry: Registry, faults: Faults
-) -> Iterator[Use]:
-    if faults.touches(*name_path):
-        return
+@attrs.frozen
+class _Checker:
+    """Checks components one by one. landmarks: the records the landmark detector in use gives, which others are called with."""
+
+    registry: Registry
+    landmarks: Records
+    faults: Faults
+
+    def check(
+        self, kind: str, name: str, name_path: tuple[Key, ...], given: Mapping[str, Any], path: tuple[Key, ...]
+    ) -> Iterator[Use]:
+        """One component and what it is made of."""
+        if self.faults.touches(*name_path):
+            return
+        try:
+            spec = self.registry.spec(kind, name)
+        except PluginError as error:
+            self.faults.add_error(error, dotted(name_path))
+            return
+        self._records(spec, dotted(name_path))
+        options, found = structure(dict(given), spec.options, path)
+        for place, fault in found:
+            self.faults.keys.append(place)
+            self.faults.add(fault.where, fault.what, fault.fix or f"python -m plugins show {kind}/{name} lists the options")
+        stage = name_path[0] if kind == "animator" else ".".join(str(k) for k in name_path[:-1])
+        if kind in ("face_detector", "landmark_detector", "animator"):
+            yield Use(str(stage), spec, options)
+        else:
+            yield Use(f"animator/{kind}", spec, options)
+        if options is not None:
+            yield from self._inner(spec, options, path)
+
+    def _inner(self, spec: ComponentSpec, options: Any, path: tuple[Key, ...]) -> Iterator[Use]:
+        """The parts of a composed component: options called like kinds name them, the option ``parts`` holds their options by kind."""
+        kinds = [f.name for f in attrs.fields(spec.options) if f.name in KINDS and isinstance(getattr(options, f.name), str)]
+        if not kinds:
+            return
+        given = getattr(options, "parts", {})
+        for kind in given:
+            if kind not in kinds:
+                self.faults.add(dotted((*path, "parts", kind)), f"{spec.name} has no part of this kind", did_you_mean(kind, kinds))
+        for kind in kinds:
+            yield from self.check(kind, getattr(options, kind), (*path, kind), given.get(kind, {}), (*path, "parts", kind))
+
+    def _records(self, spec: ComponentSpec, where: str) -> None:
+        if spec.kind not in CALLS:
+            return
+        called_with, must_give = CALLS[spec.kind]
+        at_hand = [own for c in called_with for own in (self.landmarks if c is r.Landmarks else (c,))]
+        unmet = [n.__name__ for n in dict.fromkeys(spec.needs) if not any(issubclass(c, n) for c in at_hand)]
+        missing = [g.__name__ for g in must_give if not any(issubclass(own, g) for own in spec.gives)]
+        if unmet:
+            got = ", ".join(c.__name__ for c in at_hand)
+            what = f"{spec.kind} {spec.name!r} needs {', '.join(unmet)}, but at this place there is {got} only"
+            self.faults.add(where, what, f"choose another {spec.kind}: python -m plugins list")
+        if missing:
+            gives = ", ".join(g.__name__ for g in spec.gives) or "nothing"
+            what = f"{spec.kind} {spec.name!r} gives {gives}, but {', '.join(missing)} is needed here"
+            self.faults.add(where, what, f"choose another {spec.kind}: python -m plugins list")
+
+
+def _landmarks_given(name: str, registry: Registry) -> Records:
+    """The landmarks a detector gives; those of the mesh when it is unknown, which is a fault of its own."""
     try:
-        spec = registry.spec(kind, name)
-    except PluginError as error:
-        faults.add_error(error, dotted(name_path))
-        return
-    _check_records(spec, dotted(name_path), faults)
-    options, found = structure(dict(given), spec.options, path)
-    for place, fault in found:
-        faults.keys.append(place)
-        faults.add(fault.where, fault.what, fault.fix or f"python -m plugins show {kind}/{name} lists the options")
-    stage = name_path[0] if kind == "animator" else ".".join(str(k) for k in name_path[:-1])
-    if kind in ("face_detector", "landmark_detector", "animator"):
-        yield Use(str(stage), spec, options)
-    else:
-        yield Use(f"animator/{kind}", spec, options)
-    if options is not None:
-        yield from _check_inner(spec, options, path, registry, faults)
-
-
-def _check_inner(spec: ComponentSpec, options: Any, path: tuple[Key, ...], registry: Registry, faults: Faults) -> Iterator[Use]:
-    """The parts of a composed component: options called like kinds name them, the option ``parts`` holds their options by kind."""
-    kinds = [f.name for f in attrs.fields(spec.options) if f.name in KINDS and isinstance(getattr(options, f.name), str)]
-    if not kinds:
-        return
-    given = getattr(options, "parts", {})
-    for kind in given:
-        if kind not in kinds:
-            faults.add(dotted((*path, "parts", kind)), f"{spec.name} has no part of this kind", did_you_mean(kind, kinds))
-    for kind in kinds:
-        yield from _check(kind, getattr(options, kind), (*path, kind), given.get(kind, {}), (*path, "parts", kind), registry, faults)
-
-
-def _check_records(spec: ComponentSpec, where: str, faults: Faults) -> None:
-    if spec.kind not in CALLS:
-        return
-    called_with, must_give = CALLS[spec.kind]
-    unmet = [n.__name__ for n in dict.fromkeys(spec.needs) if not any(issubclass(c, n) for c in called_with)]
-    missing = [g.__name__ for g in must_give if not any(issubclass(own, g) for own in spec.gives)]
-    if unmet:
-        got = ", ".join(c.__name__ for c in called_with)
-        what = f"{spec.kind} {spec.name!r} needs {', '.join(unmet)}, but at this place there is {got} only"
-        faults.add(where, what, f"choose another {spec.kind}: python -m plugins list")
-    if missing:
-        gives = ", ".join(g.__name__ for g in spec.gives) or "nothing"
-        what = f"{spec.kind} {spec.name!r} gives {gives}, but {', '.join(missing)} is needed here"
-        faults.add(where, what, f"choose another {spec.kind}: python -m plugins list")
+        given = tuple(g for g in registry.spec("landmark_detector", name).gives if issubclass(g, r.Landmarks))
+    except PluginError:
+        given = ()
+    return given or (r.MeshLandmarks,)
 
 
 def _defaults(spec: ComponentSpec) -> Any:

@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from mmfa_components.metrics import psnr
 from mmfa_components.networks.model import MMFAModel
 from pipelines.training.dataset import FaceClips
 
@@ -25,11 +26,6 @@ def reconstruct(model: MMFAModel, source: Tensor, source_rotation: Tensor, drivi
     volume = model.appearance_extractor(source).expand(count, -1, -1, -1, -1)
     out, _ = model.render(volume, points[:1].expand(count, -1, -1), frame[:1].expand(count, -1, -1), points[1:], frame[1:])
     return out[-1]
-
-
-def psnr(result: Tensor, target: Tensor) -> Tensor:
-    """Peak signal-to-noise ratio (N,) in dB of images (N, 3, H, W) in [0, 1]."""
-    return -10 * (result - target).square().mean((1, 2, 3)).clamp_min(1e-10).log10()
 
 
 @torch.inference_mode()

@@ -39,5 +39,5 @@ def mmfa_components() -> list[ComponentSpec]:
     summary = "68 points (x, y) of the face-alignment package (Bulat et al. 2017); needs the user's weights file"
     needs = (r.Frames, r.FaceRegions)
     return [
-        ComponentSpec("landmark_detector", "face_alignment", make_landmarks, needs, (r.Landmarks,), FaceAlignmentOptions, "1", (), summary)
-    ]
+        ComponentSpec("landmark_detector", "face_alignment", make_landmarks, needs, (r.ContourLandmarks,), FaceAlignmentOptions, "1", (), summary)
+    ]  # fmt: skip

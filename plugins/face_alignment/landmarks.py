@@ -43,7 +43,7 @@ def network_squares(squares: Tensor) -> Tensor:
 
 
 class FaceAlignmentLandmarks:
-    """Frames (N, 3, H, W) and one region per image -> 68 Landmarks in pixels of the frames; z is 0.
+    """Frames (N, 3, H, W) and one region per image -> ContourLandmarks in pixels of the frames; z is 0.
 
     Not differentiable: points are the places of heat-map maxima. ``presence`` is the mean height of the maxima, cut to [0, 1].
     """
@@ -66,16 +66,16 @@ class FaceAlignmentLandmarks:
         self.flip, self.dtype = flip, context.dtype
 
     @torch.no_grad()
-    def __call__(self, frames: r.Frames, regions: r.FaceRegions) -> r.Landmarks:
+    def __call__(self, frames: r.Frames, regions: r.FaceRegions) -> r.ContourLandmarks:
         rgb = frames.rgb
         if not len(rgb):
-            return r.Landmarks(rgb.new_zeros(0, 68, 3), rgb.new_zeros(0))
+            return r.ContourLandmarks(rgb.new_zeros(0, 68, 3), rgb.new_zeros(0))
         squares = network_squares(regions.squares.to(rgb))
         heat = self.heat_maps(crop_squares(rgb, squares, self.side))  # (N, 68, 64, 64)
         cells, _, height = self.decode(heat.cpu().numpy())  # (N, 68, 2) in cells, (N, 68)
         flat = from_crop(torch.from_numpy(cells).to(rgb) * self.cell, squares, self.side)  # (N, 68, 2)
         points = torch.cat([flat, torch.zeros_like(flat[..., :1])], -1)
-        return r.Landmarks(points, torch.from_numpy(height).to(rgb).mean(1).clamp(0, 1))
+        return r.ContourLandmarks(points, torch.from_numpy(height).to(rgb).mean(1).clamp(0, 1))
 
     def heat_maps(self, crops: Tensor) -> Tensor:
         """Heat maps (N, 68, 64, 64) of crops (N, 3, 256, 256) in [0, 1]."""

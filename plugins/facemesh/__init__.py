@@ -72,11 +72,11 @@ def mmfa_components() -> list[ComponentSpec]:
             "BlazeFace, short range, tiles for small faces",
         ),
         ComponentSpec(
-            "landmark_detector", "facemesh", _landmarks, (r.Frames, r.FaceRegions), (r.Landmarks,), LandmarkOptions, "1",
+            "landmark_detector", "facemesh", _landmarks, (r.Frames, r.FaceRegions), (r.MeshLandmarks,), LandmarkOptions, "1",
             ("facemesh_landmarks",), "478 points with pupils, differentiable in the image",
         ),
         ComponentSpec(
-            "rotation_estimator", "facemesh", _rotation, (r.Landmarks,), (r.Rotation,), NoOptions, "1", ("facemesh_geometry",),
+            "rotation_estimator", "facemesh", _rotation, (r.MeshLandmarks,), (r.Rotation,), NoOptions, "1", ("facemesh_geometry",),
             "Procrustes fit of the canonical face to the 478 points",
         ),
     ]  # fmt: skip

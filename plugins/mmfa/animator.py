@@ -79,11 +79,7 @@ class MMFAAnimator:
 
     def decompose(self, crops: r.Frames, landmarks: r.Landmarks) -> r.Motion:
         """Rotation, scale, translation and expression of frames (N, 3, 256, 256); landmarks in pixels of the crops."""
-        at_hand: dict[type[r.Record], r.Record] = {r.Frames: crops, r.Landmarks: landmarks}
-        missing = [need.__name__ for need in self.rotation_needs if need not in at_hand]
-        if missing:
-            raise RecordError(f"the rotation estimator needs {', '.join(missing)}", where="animator.options.rotation_estimator")
-        rotation: r.Rotation = self.parts["rotation_estimator"](*[at_hand[need] for need in self.rotation_needs])
+        rotation: r.Rotation = self.parts["rotation_estimator"](*[_hand_over(need, crops, landmarks) for need in self.rotation_needs])
         affine: r.Affine = self.parts["affine_estimator"](crops)
         expression: r.Expression = self.parts["expression_codec"].encode(crops)
         return r.Motion(rotation.matrix.to(affine.scale), affine.scale, affine.translation, expression.feature)
@@ -99,3 +95,12 @@ class MMFAAnimator:
         flow: r.DenseMotion = self.parts["dense_motion"](appearance, *posed)
         rendering: r.Rendering = self.parts["generator"](appearance, flow)
         return r.Frames(rendering.image.clamp(0, 1))
+
+
+def _hand_over(need: type[r.Record], crops: r.Frames, landmarks: r.Landmarks) -> r.Record:
+    """What a rotation estimator asks for. Raises RecordError when these are not the landmarks it needs, or something else altogether."""
+    if issubclass(need, r.Landmarks):
+        return landmarks if isinstance(landmarks, need) else need(landmarks.points, landmarks.presence)
+    if need is r.Frames:
+        return crops
+    raise RecordError(f"the rotation estimator needs {need.__name__}", where="animator.options.rotation_estimator")

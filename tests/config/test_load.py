@@ -105,6 +105,15 @@ def test_an_animator_that_gives_no_motion(tmp_path: Path, registry: Registry) ->
     assert "animator.name: animator 'still' gives Identity, but Motion, Frames is needed here" in message
 
 
+def test_a_rotation_estimator_must_fit_the_landmarks_in_use(tmp_path: Path, registry: Registry) -> None:
+    by_mesh = GOOD + 'animator.options.rotation_estimator = "by_mesh"\n'
+    path = tmp_path / "p.toml"
+    path.write_text(by_mesh, encoding="utf-8")
+    assert load_plan(path, [], registry).pipeline.animator.options["rotation_estimator"] == "by_mesh"
+    message = fails(tmp_path, registry, by_mesh + 'face.landmarks.name = "contour"')
+    assert "rotation_estimator 'by_mesh' needs MeshLandmarks, but at this place there is Frames, ContourLandmarks only" in message
+
+
 def test_faults_of_all_kinds_are_in_one_error(tmp_path: Path, registry: Registry) -> None:
     text = """
         descripton = "x"

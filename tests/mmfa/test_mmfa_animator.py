@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from mmfa_components import records as r
-from mmfa_components.errors import ConfigError, PluginError, WeightsError
+from mmfa_components.errors import ConfigError, PluginError, RecordError, WeightsError
 from mmfa_components.geometry.rotations import euler_to_matrix, geodesic_degrees
 from mmfa_components.geometry.squares import crop_squares, region_of_detection, to_crop
 from mmfa_components.registry import Registry, load_registry
@@ -132,3 +132,9 @@ def test_weights_of_another_architecture_or_truncated_are_refused(registry: Regi
     with pytest.raises(WeightsError, match="truncated"):
         registry.build("animator", "mmfa", None, registry.context(overrides={"mmfa_base": short}))
     assert os.path.getsize(shipped) < 20e6
+
+
+def test_landmarks_of_another_kind_are_refused_by_the_rotation(animator, portrait) -> None:
+    crops, landmarks = portrait
+    with pytest.raises(RecordError, match=r"MeshLandmarks.points.*expected shape \(N, 478, 3\)"):
+        animator.decompose(crops, r.Landmarks(landmarks.points[:, :68], landmarks.presence))

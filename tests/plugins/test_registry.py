@@ -207,7 +207,7 @@ def test_our_own_systems_come_through_the_same_entry_points() -> None:
     registry = load_registry()
     assert {p.name for p in registry.plugins if p.distribution == "mmfa"} >= {"mmfa", "facemesh", "hopenet", "face_alignment"}
     assert not any(p.broken for p in registry.plugins if p.distribution == "mmfa")
-    assert {kind for kind, _ in registry.components} == set(KINDS) - {"metric"}
+    assert {kind for kind, _ in registry.components} == set(KINDS)
 
 
 def test_errors_keep_their_parts_across_processes() -> None:

@@ -37,6 +37,7 @@ context = registry.context("cpu")
 face = context.weights.read("facemesh_geometry")["canonical"].float()
 turned = face @ euler_to_matrix(torch.tensor(0.6), torch.tensor(0.0), torch.tensor(0.0)).T
 points = (128 + 60 * turned / face.abs().max()) * torch.tensor([1.0, 1.0, -1.0])  # landmarks: smaller z = nearer
+points = torch.cat([points, points[:10]])  # 468 of the skin and ten of the pupils, which the rotation does not use
 landmarks = r.Landmarks(points[None], torch.ones(1))
 crops = r.Frames(torch.rand(1, 3, 256, 256, generator=torch.Generator().manual_seed(0)))
 

@@ -13,20 +13,20 @@ from mmfa_components.kinds import ComponentSpec, Context
 
 @attrs.frozen
 class DampedOptions:
-    """keep: share of the rotation that is kept, 0 to 1.  of: the estimator whose rotation is damped; it must need Landmarks."""
+    """keep: share of the rotation that is kept, 0 to 1.  of: the estimator whose rotation is damped; it must need MeshLandmarks."""
 
     keep: float = attrs.field(default=0.5, validator=[attrs.validators.ge(0.0), attrs.validators.le(1.0)])
     of: str = "facemesh"
 
 
 class DampedRotation:
-    """Landmarks -> Rotation, between no rotation and the other estimator's."""
+    """MeshLandmarks -> Rotation, between no rotation and the other estimator's."""
 
     def __init__(self, options: DampedOptions, context: Context) -> None:
         self.keep = options.keep
         self.inner = context.build("rotation_estimator", options.of, {})
 
-    def __call__(self, landmarks: r.Landmarks) -> r.Rotation:
+    def __call__(self, landmarks: r.MeshLandmarks) -> r.Rotation:
         """Estimate and damp."""
         matrix = self.inner(landmarks).matrix
         still = torch.eye(3, dtype=matrix.dtype, device=matrix.device).expand_as(matrix)
@@ -38,6 +38,6 @@ def mmfa_components() -> list[ComponentSpec]:
     """The damped estimator."""
     return [
         ComponentSpec(
-            "rotation_estimator", "damped", DampedRotation, (r.Landmarks,), (r.Rotation,), DampedOptions, "1", (), "half the head's rotation"
+            "rotation_estimator", "damped", DampedRotation, (r.MeshLandmarks,), (r.Rotation,), DampedOptions, "1", (), "half the head's rotation"
         )
     ]
