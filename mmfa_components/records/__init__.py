@@ -23,9 +23,10 @@ from mmfa_components.records.perception import (
     Rotation,
 )
 from mmfa_components.records.synthesis import DenseMotion, Rendering, Scores
+from mmfa_components.records.timing import Timestamps
 
 __all__ = [
     "Affine", "Appearance", "CanonicalKeypoints", "ContourLandmarks", "Deformation", "DenseMotion", "Expression", "FaceDetections",
     "FaceRegions", "FaceTrack", "Frames", "Identity", "Keypoints", "Landmarks", "Latent", "MeshLandmarks", "Motion", "Record",
-    "Rendering", "Rotation", "Scores", "tensor",
+    "Rendering", "Rotation", "Scores", "Timestamps", "tensor",
 ]  # fmt: skip

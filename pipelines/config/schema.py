@@ -102,14 +102,14 @@ class Engine:
 
     device: "auto", "cpu", "cuda", "cuda:1".  precision: compute dtype of the networks that make images (motion is
     always estimated in float32); "auto" is bfloat16 on GPUs and on CPUs that compute in it, else float32.
-    batch: frames a network sees at once.  span: frames in the unit of work (memory grows with this, not with clip length).
-    threads: CPU threads of torch, 0 = torch's own choice.
+    batch: frames a network sees at once, 0: what is fastest on the device.  span: frames in the unit of work (memory grows
+    with this, not with clip length).  threads: CPU threads of torch, 0 = torch's own choice.
     """
 
     name: str = "in_process"
     device: str = "auto"
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    batch: int = attrs.field(default=8, validator=gt(0))
+    batch: int = attrs.field(default=0, validator=ge(0))
     span: int = attrs.field(default=64, validator=gt(0))
     threads: int = attrs.field(default=0, validator=ge(0))
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from cache import CacheKey
 from mmfa_components.geometry.track import ranges_of
-from mmfa_components.records import FaceTrack, Motion
+from mmfa_components.records import FaceTrack, Motion, Timestamps
 from pipelines.config.schema import Face
 from pipelines.engines.base import Engine
 from pipelines.engines.progress import Progress
@@ -21,7 +21,7 @@ from pipelines.reports import InputReport
 from pipelines.stages.crop import MARGIN, face_boxes, stable_square
 from pipelines.stages.decompose import DecomposedSpan, DecomposeUnit, decompose_span, fill_gaps
 from pipelines.stages.encode import Portrait, StillUnit, encode_still
-from pipelines.stages.store import Store, Timestamps, iterate
+from pipelines.stages.store import Store, iterate
 from pipelines.stages.track import TrackUnit, track_clip
 from pipelines.stages.worker import Stopwatch
 

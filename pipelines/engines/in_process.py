@@ -11,7 +11,7 @@ import torch
 
 from mmfa_components.registry import Registry
 from pipelines.config.schema import Pipeline
-from pipelines.stages.components import Facts, build_components
+from pipelines.stages.components import Facts, build_components, resolve_batch
 from pipelines.stages.worker import Worker
 
 U = TypeVar("U")
@@ -28,7 +28,7 @@ class InProcessEngine:
             torch.set_num_threads(pipeline.engine.threads)
         components = build_components(pipeline, registry)
         self.facts: Facts = components.facts
-        self.worker = Worker(components, pipeline.engine.batch, tick)
+        self.worker = Worker(components, resolve_batch(pipeline.engine.batch, components.device), tick)
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="mmfa-worker")
 
     def map(self, work: Callable[[Worker, U], T], units: Iterable[U]) -> Iterator[T]:

@@ -8,24 +8,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-import attrs
-
 from cache import CacheKey, RecordCache
 from mmfa_components.errors import CacheError
-from mmfa_components.records import Record, tensor
+from mmfa_components.records import Record
 from pipelines.config.schema import Cache
 
 R = TypeVar("R", bound=Record)
-
-
-@attrs.frozen(eq=False)
-class Timestamps(Record):
-    """Presentation times of a clip's frames.
-
-    pts: (N,) int, in the clip's time base.
-    """
-
-    pts: Any = tensor("N", dtype="int")
 
 
 class Store:
@@ -36,15 +24,14 @@ class Store:
     """
 
     def __init__(self, options: Cache, records: Mapping[str, type[Record]], warn: Callable[[str], None]) -> None:
-        known = {**records, Timestamps.__name__: Timestamps}
         self.warn = warn
         self.folder = Path(tempfile.mkdtemp(prefix="mmfa-"))
-        self.scratch = RecordCache(self.folder, "use", known, warn)
+        self.scratch = RecordCache(self.folder, "use", records, warn)
         self.writable = options.mode == "use"
         self.cache: RecordCache | None = None
         if options.mode != "off":
             try:
-                self.cache = RecordCache(Path(options.folder), options.mode, known, warn)
+                self.cache = RecordCache(Path(options.folder), options.mode, records, warn)
             except (CacheError, OSError) as error:
                 self._without(error)
 

@@ -99,7 +99,7 @@ def test_right_values_are_taken() -> None:
 
 
 def test_all_faults_at_once_validators_included() -> None:
-    raw = {"engine": {"batch": 0, "span": "64", "thread": 1}, "output": {"quality": 99}, "transfer": {"scale": "absolut"}, "kind": "x"}
+    raw = {"engine": {"batch": -1, "span": "64", "thread": 1}, "output": {"quality": 99}, "transfer": {"scale": "absolut"}, "kind": "x"}
     assert set(told(raw, Pipeline)) == {"engine.batch", "engine.span", "engine.thread", "output.quality", "transfer.scale", "kind"}
 
 
