@@ -17,6 +17,7 @@ from pipelines.stages.components import Facts
 RESULTS_VERSION = 1
 """Raised whenever the stages change what comes out for the same inputs and options."""
 METADATA_KEY = "mmfa"
+SYNTHETIC = "this video is synthetic: a picture animated by MMFA with the motion of another clip"
 
 
 def job_face(pipeline: Pipeline, job: Job) -> Face:
@@ -57,5 +58,5 @@ def read_notes(output: Path) -> dict[str, Any]:
 
 
 def write_notes(notes: dict[str, Any]) -> dict[str, str]:
-    """``notes`` as the metadata of a result."""
-    return {METADATA_KEY: json.dumps(notes, separators=(",", ":"))}
+    """``notes`` as the metadata of a result, which also says that it is synthetic (paper, social impact)."""
+    return {"synthetic": SYNTHETIC, METADATA_KEY: json.dumps(notes, separators=(",", ":"))}

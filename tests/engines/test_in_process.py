@@ -14,7 +14,7 @@ from disc_media import HEIGHT, WIDTH, decompose_video, disc_plan
 
 from mmfa_components.registry import Registry
 from pipelines.engines import run_plan
-from pipelines.media import content_digest, open_video, probe, read_image
+from pipelines.media import content_digest, open_video, probe, read_image, read_metadata
 
 
 @pytest.fixture
@@ -195,6 +195,14 @@ def test_the_report_says_what_ran(tmp_path: Path, media: Any, registry: Registry
     assert kinds["video"]["frames"] == 8
     assert {"track", "decompose", "decode"} <= set(kinds["video"]["seconds"])
     assert kinds["video"]["cached"] == {"track": False, "motion": False}
+
+
+def test_results_say_that_they_are_synthetic(tmp_path: Path, media: Any, registry: Registry, screen: Any) -> None:
+    plan = disc_plan(tmp_path, [media.red], [media.short])
+    run_plan(plan, registry, screen.console)
+    notes = read_metadata(plan.jobs[0].output)
+    assert "synthetic" in notes["synthetic"]
+    assert set(notes) == {"synthetic", "mmfa"}
 
 
 @pytest.mark.parametrize("mode", ["off", "read"])
