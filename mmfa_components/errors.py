@@ -59,6 +59,14 @@ class OutputError(MMFAError):
     """A result could not be written (no space, no permission, not a folder)."""
 
 
+class DatasetError(MMFAError):
+    """A data set is missing, damaged, or holds too little."""
+
+
+class TrainingError(MMFAError):
+    """Training cannot go on, or came to nothing."""
+
+
 def _rebuild(kind: type[MMFAError], what: str, where: str, fix: str) -> MMFAError:
     return kind(what, where=where, fix=fix)
 

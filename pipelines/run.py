@@ -74,20 +74,18 @@ def _command(options: argparse.Namespace) -> int:
     path = find_pipeline(options.pipeline)
 
     from mmfa_components.registry import load_registry
-    from pipelines.config.plan import describe, facts, load_plan
+    from pipelines.kinds import kind_of
 
+    kind = kind_of(path, options.overrides)
     registry = load_registry()
-    plan = load_plan(path, options.overrides, registry)
+    plan = kind.load(path, options.overrides, registry)
     if options.dry_run:
         if options.json:
-            print(json.dumps(facts(plan, registry), indent=2, default=str))
+            print(json.dumps(kind.facts(plan, registry), indent=2, default=str))
         else:
-            _console().print(describe(plan, registry))
+            _console().print(kind.describe(plan, registry))
         return 0
-
-    from pipelines.engines import run_plan
-
-    report = run_plan(plan, registry, _console(stderr=options.json))
+    report = kind.run(plan, registry, _console(stderr=options.json))
     if options.json:
         print(report.to_json())
     return report.exit_code

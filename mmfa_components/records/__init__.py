@@ -1,6 +1,7 @@
 """Typed, checked records: the only things components exchange."""
 
 from mmfa_components.records.base import Record, tensor
+from mmfa_components.records.dataset import FaceFrames
 from mmfa_components.records.motion import (
     Affine,
     Appearance,
@@ -27,6 +28,6 @@ from mmfa_components.records.timing import Timestamps
 
 __all__ = [
     "Affine", "Appearance", "CanonicalKeypoints", "ContourLandmarks", "Deformation", "DenseMotion", "Expression", "FaceDetections",
-    "FaceRegions", "FaceTrack", "Frames", "Identity", "Keypoints", "Landmarks", "Latent", "MeshLandmarks", "Motion", "Record",
+    "FaceFrames", "FaceRegions", "FaceTrack", "Frames", "Identity", "Keypoints", "Landmarks", "Latent", "MeshLandmarks", "Motion", "Record",
     "Rendering", "Rotation", "Scores", "Timestamps", "tensor",
 ]  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,12 +55,18 @@ def pipeline_parts(pipeline: Pipeline) -> list[tuple[str, tuple[Key, ...], Part]
 
 def check_components(pipeline: Pipeline, registry: Registry, faults: Faults) -> list[Use]:
     """Check all components and what they are made of; returns those in use, as far as they are known."""
+    return check_named_components(pipeline_parts(pipeline), pipeline.face.landmarks.name, pipeline.weights, registry, faults)
+
+
+def check_named_components(
+    parts: Sequence[tuple[str, tuple[Key, ...], Part]], landmarks: str, weights: Mapping[str, str], registry: Registry, faults: Faults
+) -> list[Use]:
+    """Check components given as kind, TOML path and part; ``landmarks`` is the landmark detector in use, ``weights`` the replaced files."""
     uses: list[Use] = []
-    landmarks = _landmarks_given(pipeline.face.landmarks.name, registry)
-    checker = _Checker(registry, landmarks, faults)
-    for kind, path, part in pipeline_parts(pipeline):
+    checker = _Checker(registry, _landmarks_given(landmarks, registry), faults)
+    for kind, path, part in parts:
         uses += checker.check(kind, part.name, (*path, "name"), part.options, (*path, "options"))
-    overrides = check_weights(pipeline.weights, registry, faults)
+    overrides = check_weights(weights, registry, faults)
     for use in uses:
         if use.options == _defaults(use.spec):
             for name in use.spec.weights:

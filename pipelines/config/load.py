@@ -5,9 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-
-import attrs
+from typing import Any, TypeVar
 
 from mmfa_components.errors import ConfigError
 from mmfa_components.registry import Registry
@@ -18,6 +16,8 @@ from pipelines.config.inputs import HERE, make_jobs
 from pipelines.config.overrides import apply_overrides
 from pipelines.config.schema import Pipeline, Plan
 from pipelines.config.structuring import salvage
+
+P = TypeVar("P")
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -35,7 +35,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 def load_pipeline(path: Path, overrides: Sequence[str] = ()) -> Pipeline:
     """The pipeline of a file, schema and overrides checked, inputs and plugins not. Raises ConfigError listing all faults."""
     faults = Faults()
-    pipeline = _structured(path, overrides, faults)
+    pipeline = read_pipeline(path, overrides, Pipeline, faults)
     faults.raise_if_any(str(path))
     return pipeline
 
@@ -52,25 +52,32 @@ def load_plan(path: Path, overrides: Sequence[str], registry: Registry) -> Plan:
 def load_checked(path: Path, overrides: Sequence[str], registry: Registry) -> tuple[Plan, list[Use]]:
     """As :func:`load_plan`, with the components in use."""
     faults = Faults()
-    pipeline = _structured(path, overrides, faults)
+    pipeline = read_pipeline(path, overrides, Pipeline, faults)
     uses = check_pipeline(pipeline, registry, faults)
     jobs = make_jobs(pipeline.inputs, pipeline.output, path.resolve().parent, faults)
     faults.raise_if_any(str(path))
     return Plan(pipeline, jobs, path), uses
 
 
-def _structured(path: Path, overrides: Sequence[str], faults: Faults) -> Pipeline:
-    raw = apply_overrides(read_toml(path), overrides, faults)
+def read_pipeline(path: Path, overrides: Sequence[str], schema: type[P], faults: Faults) -> P:
+    """A pipeline file as ``schema``, defaults in place of faulty values; what is wrong is noted in ``faults``.
+
+    Raises ConfigError when nothing can be made of the file.
+    """
+    raw = apply_overrides(read_toml(path), overrides, faults, schema)
     here = str(path.resolve().parent)
     raw = {key: value if key in ("inputs", "description") else _placed(value, here) for key, value in raw.items()}
-    pipeline, found = salvage(raw, Pipeline)
+    pipeline, found = salvage(raw, schema)
     for place, fault in found:
         faults.keys.append(place)
         faults.add(fault.where, fault.what, fault.fix)
     if pipeline is None:
         faults.raise_if_any(str(path))
-        raise ConfigError("cannot be understood", where=str(path), fix="compare it with pipelines/batch_reenact.toml")
-    return attrs.evolve(pipeline, weights={k: str(Path(v).expanduser()) for k, v in pipeline.weights.items()})
+        raise ConfigError("cannot be understood", where=str(path), fix="compare it with the pipelines that are shipped")
+    weights: dict[str, str] = getattr(pipeline, "weights", {})
+    for name, file in weights.items():
+        weights[name] = str(Path(file).expanduser())
+    return pipeline
 
 
 def _placed(value: Any, here: str) -> Any:

@@ -49,8 +49,8 @@ def parse_key(text: str) -> list[str | int] | None:
     return keys or None
 
 
-def apply_overrides(raw: dict[str, Any], overrides: Iterable[str], faults: Faults) -> dict[str, Any]:
-    """``raw`` with every ``a.b=c`` applied in order. Faults name the argument; unknown keys get a did-you-mean."""
+def apply_overrides(raw: dict[str, Any], overrides: Iterable[str], faults: Faults, schema: type[Any] = Pipeline) -> dict[str, Any]:
+    """``raw`` with every ``a.b=c`` applied in order. Faults name the argument; keys that ``schema`` lacks get a did-you-mean."""
     result: dict[str, Any] = _copied(raw)
     for argument in overrides:
         name, equals, text = argument.partition("=")
@@ -59,7 +59,7 @@ def apply_overrides(raw: dict[str, Any], overrides: Iterable[str], faults: Fault
             faults.add(where, "is not of the form key=value", "write it as in --set output.quality=20")
             continue
         value = parse_value(text)
-        of = _declared(keys, where, faults)
+        of = _declared(keys, where, faults, schema)
         if of is None:
             continue
         if of is str and not isinstance(value, str):
@@ -76,9 +76,9 @@ def _copied(value: Any) -> Any:
     return [_copied(v) for v in value] if isinstance(value, list) else value
 
 
-def _declared(keys: list[str | int], where: str, faults: Faults) -> Any:
+def _declared(keys: list[str | int], where: str, faults: Faults, schema: type[Any]) -> Any:
     """The declared type of a key of the schema, Any inside free tables; None with a fault noted when there is no such key."""
-    of: Any = Pipeline
+    of: Any = schema
     for number, key in enumerate(keys):
         if not attrs.has(of):
             return Any

@@ -15,7 +15,7 @@ from mmfa_components.kinds import Context
 from mmfa_components.records import Motion, Record
 from mmfa_components.registry import Registry, make_options
 from mmfa_components.weights import WeightsCatalogue, file_digest
-from pipelines.config.schema import Part, Pipeline
+from pipelines.config.schema import Face, Part, Pipeline
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -42,13 +42,19 @@ class Facts:
 
 
 @attrs.frozen
-class Components:
-    """Built components on one device."""
+class FaceFinder:
+    """What finding and following a face takes, on one device."""
 
     detector: kinds.FaceDetector
     landmarks: kinds.LandmarkDetector
-    animator: kinds.Animator
     device: torch.device
+
+
+@attrs.frozen
+class Components(FaceFinder):
+    """All that a reenactment takes, built on one device."""
+
+    animator: kinds.Animator
     facts: Facts
 
 
@@ -100,31 +106,34 @@ def build_components(pipeline: Pipeline, registry: Registry) -> Components:
     overrides = {name: Path(path) for name, path in pipeline.weights.items()}
     base = registry.context(device, DTYPES[precision], overrides)
 
-    def build(kind: str, part: Part, where: str) -> tuple[Any, Mapping[str, Any]]:
-        return _build(registry, base, kind, part, where)
-
-    detector, detector_print = build("face_detector", part_with_score(pipeline, registry), "face.detector")
-    landmarks, landmarks_print = build("landmark_detector", pipeline.face.landmarks, "face.landmarks")
-    animator, animator_print = build("animator", pipeline.animator, "animator")
+    finder, (detector_print, landmarks_print) = build_finder(pipeline.face, registry, base)
+    animator, animator_print = build_described(registry, base, "animator", pipeline.animator, "animator")
     if animator.motion is not Motion:
         what = f"its motion is a {animator.motion.__name__}; transfer is defined for Motion"
         raise ConfigError(what, where=f"animator {pipeline.animator.name!r}", fix="use an animator that gives Motion")
     facts = Facts(
         detector_print, landmarks_print, animator_print, int(animator.crop_size), animator.motion, str(device), precision
     )
-    return Components(detector, landmarks, animator, device, facts)
+    return Components(finder.detector, finder.landmarks, device, animator, facts)
 
 
-def part_with_score(pipeline: Pipeline, registry: Registry) -> Part:
+def build_finder(face: Face, registry: Registry, context: Context) -> tuple[FaceFinder, tuple[Mapping[str, Any], Mapping[str, Any]]]:
+    """The detector and the landmark network of a pipeline's face table, and their fingerprints. Raises PluginError or WeightsError."""
+    detector, first = build_described(registry, context, "face_detector", part_with_score(face, registry), "face.detector")
+    landmarks, second = build_described(registry, context, "landmark_detector", face.landmarks, "face.landmarks")
+    return FaceFinder(detector, landmarks, torch.device(context.device)), (first, second)
+
+
+def part_with_score(face: Face, registry: Registry) -> Part:
     """The detector part with ``face.min_score`` handed on when the detector has an option of that name and none is set."""
-    part = pipeline.face.detector
+    part = face.detector
     options = registry.spec("face_detector", part.name, "face.detector").options
     if "min_score" in {f.name for f in attrs.fields(options)} and "min_score" not in part.options:
-        return attrs.evolve(part, options={**part.options, "min_score": pipeline.face.min_score})
+        return attrs.evolve(part, options={**part.options, "min_score": face.min_score})
     return part
 
 
-def _build(registry: Registry, base: Context, kind: str, part: Part, where: str) -> tuple[Any, Mapping[str, Any]]:
+def build_described(registry: Registry, base: Context, kind: str, part: Part, where: str) -> tuple[Any, Mapping[str, Any]]:
     """A component and its fingerprint: everything that decides its results, parts and weights included."""
     catalogue = _Recorder(base.weights.files, base.weights.overrides)
     parts: list[Mapping[str, Any]] = []

@@ -36,7 +36,7 @@ class DecomposedSpan:
 
 def decompose_span(worker: Worker, unit: DecomposeUnit) -> DecomposedSpan:
     """Decompose the frames of one span in which the face was found. Raises MediaError when the frames cannot be read."""
-    animator, watch, parts = worker.components.animator, Stopwatch(), []
+    animator, watch, parts = worker.animator, Stopwatch(), []
     stop = unit.start + len(unit.track)
     at = 0
     chunks = worker.frames.chunks(unit.path, unit.start, stop, worker.batch)

@@ -39,7 +39,7 @@ class Portrait:
 
 def encode_still(worker: Worker, unit: StillUnit) -> Portrait:
     """Find the face of a portrait, crop it, and encode it. Raises MediaError or NoFaceError."""
-    animator, watch = worker.components.animator, Stopwatch()
+    animator, watch = worker.animator, Stopwatch()
     with watch.stage("decode"):
         rgb = opaque(read_image(unit.path))
     with watch.stage("track"):

@@ -47,7 +47,7 @@ class RenderedSpan:
 
 def render_span(worker: Worker, unit: RenderUnit) -> RenderedSpan:
     """Render one span in batches. Raises MediaError when frames of a source video cannot be read."""
-    animator, watch, parts = worker.components.animator, Stopwatch(), []
+    animator, watch, parts = worker.animator, Stopwatch(), []
     still = None if isinstance(unit.identity, SourceFrames) else unit.identity.to(worker.device)
     for first in range(0, len(unit.driving), worker.batch):
         driving = unit.driving[first : first + worker.batch].to(worker.device)

@@ -10,7 +10,8 @@ from contextlib import contextmanager
 import attrs
 import torch
 
-from pipelines.stages.components import Components
+from mmfa_components.kinds import Animator
+from pipelines.stages.components import Components, FaceFinder
 from pipelines.stages.frames import FrameSource
 
 
@@ -22,7 +23,7 @@ class Stopped(Exception):  # noqa: N818 - not an error: the user asked for it
 class Worker:
     """One place where units run. ``tick`` is told the number of frames done since the last call."""
 
-    components: Components
+    components: FaceFinder
     batch: int
     tick: Callable[[int], None] = attrs.field(default=lambda frames: None)
     frames: FrameSource = attrs.field(factory=FrameSource)
@@ -32,6 +33,12 @@ class Worker:
     def device(self) -> torch.device:
         """Where the components live."""
         return self.components.device
+
+    @property
+    def animator(self) -> Animator:
+        """The animator, of a worker that was given one."""
+        assert isinstance(self.components, Components), "this worker only finds faces"
+        return self.components.animator
 
     def done(self, frames: int) -> None:
         """Report ``frames`` more as done. Raises Stopped when the run is being stopped."""
