@@ -9,6 +9,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Protocol
 
+from torch import Tensor
+
 from cache import entry as layout
 from cache.arrays import ArrayGroup
 from cache.keys import CacheKey
@@ -57,18 +59,27 @@ class StoredRecord:
         Raises:
             CacheError: the entry was removed or damaged since it was opened, or a part of a whole record was asked for.
         """
+        return self.record.from_tensors(self._read(list(self.record.tensor_fields()), start, stop))
+
+    def read_field(self, name: str, start: int = 0, stop: int | None = None) -> Tensor:
+        """One field alone, as ``read``. Raises CacheError as ``read`` does; KeyError for a field the record does not have."""
+        if name not in self.record.tensor_fields():
+            raise KeyError(name)
+        return self._read([name], start, stop)[name]
+
+    def _read(self, names: list[str], start: int, stop: int | None) -> dict[str, Tensor]:
         begin, end, _ = slice(start, stop).indices(len(self))
         framewise = self.record.framewise()
         if not framewise and (begin, end) != (0, len(self)):
             raise CacheError("is stored whole", where=self.record.__name__, fix="read it without start and stop")
         try:
             spans = (begin, max(begin, end)) if framewise else (None, None)
-            tensors = {name: self._group.read(name, *spans) for name in self.record.tensor_fields()}
+            tensors = {name: self._group.read(name, *spans) for name in names}
             self._still_there(begin, end)
         except (OSError, RuntimeError, ValueError, KeyError, layout.DamageError) as error:
             fix = "run again: it is made anew (python -m cache verify --repair looks at all entries)"
             raise CacheError(f"the cache entry can no longer be read ({error})", where=str(self.path), fix=fix) from error
-        return self.record.from_tensors(tensors)
+        return tensors
 
     def _still_there(self, begin: int, end: int) -> None:
         """Zarr reads a file that is not there as zeros; so look that the files read from are still there. Raises DamageError."""
@@ -116,16 +127,20 @@ class RecordCache:
 
     def open(self, key: CacheKey) -> StoredRecord | None:
         """The stored record behind ``key``, every file checked against its digest, or None (see ``get``)."""
+        return self.open_digest(key.digest, key.record)
+
+    def open_digest(self, digest: str, record: type[Record]) -> StoredRecord | None:
+        """As ``open``, by the key's digest alone: for those who keep a list of digests, such as the index of a data set."""
         if self.mode == "off":
             return None
-        path = layout.entry_path(self.folder, key.digest)
+        path = layout.entry_path(self.folder, digest)
         try:
             marker = layout.read_marker(path)
             layout.check_sizes(path, marker)
             layout.check_digests(path, marker)
-            if marker.record != key.record.fingerprint():
-                raise layout.DamageError(f"holds {marker.record} instead of {key.record.fingerprint()}")
-            stored = StoredRecord(path, key.record, marker)
+            if marker.record != record.fingerprint():
+                raise layout.DamageError(f"holds {marker.record} instead of {record.fingerprint()}")
+            stored = StoredRecord(path, record, marker)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:

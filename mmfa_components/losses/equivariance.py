@@ -37,16 +37,24 @@ class ImageTransform:
         shift: float = 0.15,
         spline: float = 0.005,
     ) -> ImageTransform:
-        """Draw transforms: angle uniform in +-angle radians, log scale in +-log_scale, shift in +-shift, spline weights normal."""
+        """Draw transforms: angle uniform in +-angle radians, log scale in +-log_scale, shift in +-shift, spline weights normal.
+
+        With a CPU ``generator`` the same transforms come out on every device.
+        """
+        where = generator.device if generator is not None else device
 
         def uniform(*shape: int) -> Tensor:
-            return 2 * torch.rand(*shape, device=device, generator=generator) - 1
+            return 2 * torch.rand(*shape, device=where, generator=generator).to(device) - 1
 
         angles = angle * uniform(count)
         matrix = similarity(angles, torch.exp(log_scale * uniform(count)), shift * uniform(count, 2))
         control = grid_points((5, 5), device).flatten(0, 1)  # (25, 2)
-        weights = spline * torch.randn(count, 25, device=device, generator=generator)
+        weights = spline * torch.randn(count, 25, device=where, generator=generator).to(device)
         return cls(matrix, angles, control, weights)
+
+    def part(self, rank: int, world: int) -> ImageTransform:
+        """Every ``world``-th transform, from ``rank`` on."""
+        return ImageTransform(self.matrix[rank::world], self.angle[rank::world], self.control, self.weights[rank::world])
 
     def warp_points(self, points: Tensor) -> Tensor:
         """Input coordinates (N, P, 2) of output points (N, P, 2), both in [-1, 1]."""

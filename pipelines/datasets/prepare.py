@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import multiprocessing
 import time
@@ -22,6 +23,7 @@ from pipelines.datasets.schema import DatasetPipeline, DatasetPlan, SourceFile
 from pipelines.engines.progress import Progress
 
 SECONDS_BETWEEN_INDEXES = 60.0
+START = "spawn"  # how worker processes begin; a forked process cannot use a GPU that its parent has used
 Outcome = ClipEntry | Rejected
 
 
@@ -117,32 +119,33 @@ def _outcomes(pipeline: DatasetPipeline, files: Sequence[SourceFile], progress: 
             yield source, preparer.prepare(source)
         preparer.worker.frames.close()
         return
-    left = list(files)
-    done, suspects = set[str](), set[str]()
-    for source, outcome in _pooled(pipeline, left, count):
-        if isinstance(outcome, BaseException):
-            suspects.add(source.name)
-            continue
-        done.add(source.name)
-        yield source, outcome
-    for source in [f for f in left if f.name not in done]:  # a worker died: each of the files it may have been is tried alone
-        for again, outcome in _pooled(pipeline, [source], 1):
-            died = isinstance(outcome, BaseException)
-            yield again, Rejected(source.name, "its worker process died twice", failed=True) if died else outcome  # type: ignore[misc]
+    left = {f.name: f for f in files}
+    while left:
+        suspects: list[SourceFile] = []
+        for source, outcome in _pooled(pipeline, list(left.values()), count):
+            if isinstance(outcome, BrokenProcessPool):
+                suspects.append(source)
+            else:
+                del left[source.name]
+                yield source, outcome
+        for source in suspects:  # a worker died with one of these: each is tried alone
+            del left[source.name]
+            for again, outcome in _pooled(pipeline, [source], 1):
+                died = isinstance(outcome, BrokenProcessPool)
+                yield again, Rejected(source.name, "its worker process died twice", failed=True) if died else outcome  # type: ignore[misc]
 
 
-def _pooled(pipeline: DatasetPipeline, files: Sequence[SourceFile], count: int) -> Iterator[tuple[SourceFile, Outcome | BaseException]]:
-    context = multiprocessing.get_context("spawn")
+def _pooled(pipeline: DatasetPipeline, files: Sequence[SourceFile], count: int) -> Iterator[tuple[SourceFile, Outcome | BrokenProcessPool]]:
+    """Outcomes of files from a pool. When a worker dies, the files that were under way come with the error, and the pool ends."""
+    context = multiprocessing.get_context(START)
     threads = max(1, multiprocessing.cpu_count() // count)
     with ProcessPoolExecutor(count, context, _start, (pipeline, threads)) as pool:
         todo = iter(files)
         running: dict[Future[Outcome], SourceFile] = {}
         try:
             while True:
-                for source in todo:
+                for source in itertools.islice(todo, 2 * count - len(running)):
                     running[pool.submit(_work, source)] = source
-                    if len(running) >= 2 * count:
-                        break
                 if not running:
                     return
                 finished, _ = wait(running, return_when=FIRST_COMPLETED)
@@ -152,6 +155,7 @@ def _pooled(pipeline: DatasetPipeline, files: Sequence[SourceFile], count: int) 
                         yield source, future.result()
                     except BrokenProcessPool as error:
                         yield source, error
+                        yield from ((other, error) for other in running.values())
                         return
         finally:
             pool.shutdown(wait=True, cancel_futures=True)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from pickle import UnpicklingError
 
 import attrs
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from mmfa_components.errors import TrainingError
 from mmfa_components.networks.model import MMFAModel
 from mmfa_components.networks.presets import Sizes
 
@@ -48,6 +50,10 @@ def save_checkpoint(path: Path, state: dict[str, object]) -> None:
 
 
 def load_checkpoint(path: Path, device: torch.device) -> dict[str, object]:
-    """Read what :func:`save_checkpoint` wrote (tensors and plain values only)."""
-    state: dict[str, object] = torch.load(path, map_location=device, weights_only=True)
+    """Read what :func:`save_checkpoint` wrote (tensors and plain values only). Raises TrainingError when it is damaged."""
+    try:
+        state: dict[str, object] = torch.load(path, map_location=device, weights_only=True)
+    except (OSError, RuntimeError, ValueError, EOFError, UnpicklingError) as error:
+        fix = "remove it to start anew, or put an older one in its place"
+        raise TrainingError(f"the checkpoint cannot be read ({type(error).__name__})", where=str(path), fix=fix) from error
     return state

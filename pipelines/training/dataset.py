@@ -1,138 +1,146 @@
-"""The training set in memory: frames of clips and single portraits with what frozen perception says of them."""
+"""The frames of a data set as training reads them: held in memory or on the device, or read from disk as needed."""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import attrs
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor
-from torch.nn import functional
 
-from mmfa_components.errors import MediaError
-from mmfa_components.geometry.compose import similarity
-from mmfa_components.geometry.grid import grid_points
-from mmfa_components.geometry.rotations import rotate_in_plane
+from cache import RecordCache
+from mmfa_components.errors import DatasetError
+from mmfa_components.geometry.squares import square_of_landmarks
+from mmfa_components.records import FaceFrames
+from pipelines.datasets.index import STORE, ClipEntry, DatasetIndex
 
+REGION_RATIO = 2 / 3
+"""Height of the landmarks over the side of the region the landmark network looks at."""
+ROOM = 0.5
+"""Share of the free memory that frames may take for hold = "auto"."""
+READERS = 4
 
-@attrs.frozen(eq=False)
-class Pairs:
-    """A batch of image pairs of one person each.
-
-    source, driving: (B, 3, S, S) float in [0, 1].  source_rotation, driving_rotation: (B, 3, 3).
-    driving_region: (B, 4) landmark square of the driving image, see records.FaceRegions.
-    """
-
-    source: Tensor
-    driving: Tensor
-    source_rotation: Tensor
-    driving_rotation: Tensor
-    driving_region: Tensor
+Images = Callable[[Tensor], Tensor]
+"""Frame numbers (B,) -> images (B, 3, S, S) uint8."""
 
 
 @attrs.frozen(eq=False)
 class FaceClips:
-    """All frames of a data set.
+    """All frames of one split of a data set, numbered through.
 
-    rgb: (T, 3, S, S) uint8.  rotation: (T, 3, 3).  region: (T, 4) landmark squares in pixels.  starts, lengths: (C,) frames of clip c;
-    clips of one frame are single portraits.
+    images: reads frames by number.  rotation: (T, 3, 3).  region: (T, 4) landmark squares in pixels of the crops.
+    starts, lengths: (C,) first frame and length of every clip, on the CPU; clips of one frame are single portraits.
     """
 
-    rgb: Tensor
+    images: Images
     rotation: Tensor
     region: Tensor
     starts: Tensor
     lengths: Tensor
 
-    def to(self, device: torch.device | str) -> FaceClips:
-        """The same on another device."""
-        return FaceClips(*(getattr(self, f.name).to(device) for f in attrs.fields(FaceClips)))
+    def __len__(self) -> int:
+        return len(self.rotation)
+
+    def frames(self, index: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Images (B, 3, S, S) uint8, rotations (B, 3, 3) and regions (B, 4) of frame numbers (B,)."""
+        at = index.to(self.rotation.device)
+        return self.images(index), self.rotation[at], self.region[at]
 
     @classmethod
-    def load(cls, folder: Path, split: str) -> FaceClips:
-        """Load every ``*.safetensors`` of one split that prepare.py wrote. Raises MediaError when there is none."""
-        parts = []
-        for path in sorted((folder / split).glob("*.safetensors")):
-            with safe_open(path, framework="pt") as file:
-                parts.append({name: file.get_tensor(name) for name in ("rgb", "rotation", "region")})
-        if not parts:
-            fix = "write it first: python -m pipelines.training.prepare"
-            raise MediaError("holds no prepared clips", where=str(folder / split), fix=fix)
-        return cls.join(parts)
-
-    @classmethod
-    def join(cls, parts: list[dict[str, Tensor]]) -> FaceClips:
-        """Join clips given as ``rgb``, ``rotation`` and ``region`` each."""
+    def join(cls, parts: Iterable[dict[str, Tensor]], device: torch.device | str = "cpu") -> FaceClips:
+        """Join clips in memory, each given as ``rgb`` (n, 3, S, S) uint8, ``rotation`` (n, 3, 3) and ``region`` (n, 4)."""
+        parts = list(parts)
         lengths = torch.tensor([len(p["rgb"]) for p in parts])
-        rgb, rotation, region = (torch.cat([p[name] for p in parts]) for name in ("rgb", "rotation", "region"))
-        return cls(rgb, rotation, region, lengths.cumsum(0) - lengths, lengths)
-
-    def pairs(self, count: int, generator: torch.Generator, stills: float = 0.15, flip: bool = True) -> Pairs:
-        """Draw pairs: two frames of one clip (longer clips more often, as the square root), or one portrait moved at random.
-
-        ``generator`` is a CPU generator, so that one seed gives the same order on any device.
-        """
-        device = self.rgb.device
-        weight = self.lengths.float().sqrt() * (self.lengths > 1)
-        alone = (self.lengths == 1).float()
-        if alone.sum() > 0 and weight.sum() > 0:
-            weight = weight / weight.sum() * (1 - stills) + alone / alone.sum() * stills
-        elif weight.sum() == 0:
-            weight = alone
-        clip = torch.multinomial(weight.cpu(), count, replacement=True, generator=generator)
-        start, length = self.starts.cpu()[clip], self.lengths.cpu()[clip]
-        first, second = ((torch.rand(2, count, generator=generator) * length).long() + start).to(device)
-        mirrored = torch.rand(count, generator=generator).lt(0.5 if flip else 0.0).to(device)
-        source, source_rotation, _ = self._frames(first, mirrored)
-        driving, driving_rotation, region = self._frames(second, mirrored)
-        random = (2 * torch.rand(2, count, 4, generator=generator) - 1).to(device)
-        single = (length == 1).to(device)
-        source, source_rotation, _ = _move_singles(source, source_rotation, region, single, random[0])
-        driving, driving_rotation, region = _move_singles(driving, driving_rotation, region, single, random[1])
-        return Pairs(source, driving, source_rotation, driving_rotation, region)
-
-    def _frames(self, index: Tensor, mirrored: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        rgb, rotation, region = self.rgb[index].float() / 255, self.rotation[index], self.region[index]
-        side = rgb.shape[-1]
-        sign = torch.tensor([-1.0, 1.0, 1.0], device=rgb.device)
-        other = rotation * sign[:, None] * sign[None]  # mirror M: M R M
-        flipped = region * torch.tensor([-1.0, 1.0, 1.0, -1.0], device=rgb.device)
-        flipped = flipped + torch.tensor([float(side), 0.0, 0.0, 0.0], device=rgb.device)
-        m = mirrored[:, None]
-        return (
-            torch.where(m[..., None, None], rgb.flip(-1), rgb),
-            torch.where(m[..., None], other, rotation),
-            torch.where(m, flipped, region),
-        )
+        rgb, rotation, region = (torch.cat([p[name] for p in parts]).to(device) for name in ("rgb", "rotation", "region"))
+        return cls(InMemory(rgb), rotation, region, lengths.cumsum(0) - lengths, lengths)
 
 
-def _move_singles(
-    rgb: Tensor, rotation: Tensor, region: Tensor, single: Tensor, random: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Move single portraits by random similarities (angle +-0.25 rad, zoom 1 to 1.3, shift +-0.1); leave others as they are."""
-    on = single.float()
-    angle, zoom = 0.25 * random[:, 0] * on, torch.exp(on * (0.13 + 0.13 * random[:, 1]))
-    shift = 0.1 * random[:, 2:] * on[:, None]
-    # content moves by y = zoom Rz(angle) x + shift, so output y samples input x = Rz(-angle) (y - shift) / zoom
-    inverse = similarity(-angle, 1 / zoom, torch.zeros_like(shift))
-    side = rgb.shape[-1]
-    grid = grid_points((side, side), rgb.device).view(1, -1, 2) - shift[:, None]
-    where = (inverse[:, None, :, :2] * grid[:, :, None, :]).sum(-1).view(-1, side, side, 2)
-    moved = functional.grid_sample(rgb, where, padding_mode="reflection", align_corners=False)
-    rgb = torch.where(single[:, None, None, None], moved, rgb)
-    half = side / 2
-    centre = (region[:, :2] / half - 1)[:, None]  # (B, 1, 2)
-    forward = similarity(angle, zoom, shift)
-    centre = ((forward[:, None, :, :2] * centre[:, :, None, :]).sum(-1) + forward[:, None, :, 2])[:, 0]
-    region = torch.cat([(centre + 1) * half, (region[:, 2] * zoom)[:, None], (region[:, 3] + angle)[:, None]], 1)
-    return rgb, rotate_in_plane(rotation, angle), region
+@attrs.frozen(eq=False)
+class InMemory:
+    """Images held as one tensor (T, 3, S, S) uint8 on any device."""
+
+    rgb: Tensor
+
+    def __call__(self, index: Tensor) -> Tensor:
+        """Images of frame numbers."""
+        return self.rgb[index.to(self.rgb.device)]
 
 
-def save_clip(path: Path, rgb: Tensor, rotation: Tensor, region: Tensor, facts: dict[str, object]) -> None:
-    """Write one prepared clip; ``facts`` go into its metadata as JSON."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    tensors = {"rgb": rgb.contiguous(), "rotation": rotation.contiguous(), "region": region.contiguous()}
-    save_file(tensors, path, {"facts": json.dumps(facts)})
+class OnDisk:
+    """Images read from the stored clips as needed, several at a time; one frame is one chunk of the store."""
+
+    def __init__(self, clips: Sequence[Any], starts: Tensor) -> None:
+        self.clips, self.starts = clips, starts
+        self.pool = ThreadPoolExecutor(READERS, thread_name_prefix="mmfa-read")
+
+    def __call__(self, index: Tensor) -> Tensor:
+        """Images of frame numbers."""
+        return torch.stack(list(self.pool.map(self._one, index.tolist())))
+
+    def _one(self, frame: int) -> Tensor:
+        clip = int(torch.searchsorted(self.starts, frame, right=True)) - 1
+        at = frame - int(self.starts[clip])
+        rgb: Tensor = self.clips[clip].read_field("rgb", at, at + 1)[0]
+        return rgb
+
+
+def load_clips(folder: Path, split: str, hold: str, device: torch.device, tell: Callable[[int], None] = lambda frames: None) -> FaceClips:
+    """One split of a data set. ``tell`` is told the number of frames read since the last call.
+
+    Raises DatasetError when the data set is missing, damaged, or holds nothing of this split.
+    """
+    index = DatasetIndex.read(folder)
+    entries = [c for c in index.clips if c.split == split]
+    if not entries:
+        raise DatasetError(f"holds no clips of the split {split!r}", where=str(folder), fix="prepare more files, or raise split.val_share")
+    store = RecordCache(folder / STORE, "read")
+    stored = [_open(store, entry, folder) for entry in entries]
+    lengths = torch.tensor([len(clip) for clip in stored])
+    starts = lengths.cumsum(0) - lengths
+    total = int(lengths.sum())
+    place = choose_place(hold, total * 3 * index.crop**2, device)
+    rgb = torch.empty(0, dtype=torch.uint8) if place == "disk" else torch.empty(total, 3, index.crop, index.crop, dtype=torch.uint8)
+    if place == "device":
+        rgb = rgb.to(device)
+    rotations, regions = [], []
+    for clip, start in zip(stored, starts.tolist(), strict=True):
+        rotations.append(clip.read_field("rotation"))
+        regions.append(square_of_landmarks(clip.read_field("points"), REGION_RATIO))
+        if place != "disk":
+            rgb[start : start + len(clip)] = clip.read_field("rgb").to(rgb.device)
+        tell(len(clip))
+    images: Images = OnDisk(stored, starts) if place == "disk" else InMemory(rgb)
+    return FaceClips(images, torch.cat(rotations), torch.cat(regions), starts, lengths)
+
+
+def choose_place(hold: str, size: int, device: torch.device) -> str:
+    """Where frames of ``size`` bytes go: as asked, or for "auto" device, memory or disk, whichever has room first."""
+    if hold == "device":
+        return "device" if device.type == "cuda" else "memory"
+    if hold != "auto":
+        return hold
+    if device.type == "cuda" and size < ROOM * torch.cuda.mem_get_info(device)[0]:
+        return "device"
+    return "memory" if size < ROOM * _free_memory() else "disk"
+
+
+def _free_memory() -> int:
+    try:
+        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    return 4 * 1024**3  # not Linux: assume little
+
+
+def _open(store: RecordCache, entry: ClipEntry, folder: Path) -> Any:
+    stored = store.open_digest(entry.key, FaceFrames)
+    if stored is None:
+        fix = "prepare the data set again: what is whole is kept"
+        raise DatasetError(f"{entry.file} is missing from the store or damaged", where=str(folder), fix=fix)
+    return stored
+

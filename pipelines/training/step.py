@@ -1,4 +1,4 @@
-"""One training step: the forward passes and every loss of eq. 14 on a batch of pairs."""
+"""One training step of the animated networks: forward passes and every loss of eq. 14 on a batch of pairs."""
 
 from __future__ import annotations
 
@@ -10,81 +10,97 @@ from torch import Tensor, nn
 
 from mmfa_components.geometry.compose import compose_points
 from mmfa_components.geometry.rotations import rotate_in_plane
+from mmfa_components.geometry.squares import crop_squares
 from mmfa_components.losses import adversarial
 from mmfa_components.losses.equivariance import ImageTransform, equivariance_loss
-from mmfa_components.losses.perceptual import multi_scale_perceptual_loss
+from mmfa_components.losses.landmarks import landmark_loss
+from mmfa_components.losses.perceptual import multi_scale_perceptual_loss, perceptual_loss
 from mmfa_components.losses.priors import deformation_prior_loss, keypoint_prior_loss
 from mmfa_components.losses.representation import identity_loss, representation_loss
 from mmfa_components.networks.model import MMFAModel
-from pipelines.training.dataset import Pairs
-from pipelines.training.settings import LossWeights
+from pipelines.training.pairs import Pairs
+from pipelines.training.schema import Losses
+
+REGION_SIDE = 256  # of the landmark network's input, pixels
 
 
 @attrs.frozen(eq=False)
-class StepResult:
-    """The unweighted losses by name, their weighted sum, and the finest result (B, 3, S, S)."""
+class Frozen:
+    """The networks that judge and are not trained.
 
-    losses: dict[str, Tensor]
-    total: Tensor
-    result: Tensor
+    perceptual: images (N, 3, H, W) in [0, 1] -> features (VGG).  face: the same of a face network, or None.
+    landmarks: face regions (N, 3, 256, 256) -> (N, 478, 2 or more) points, differentiable in the image, or None.
+    """
+
+    perceptual: nn.Module
+    face: nn.Module | None = None
+    landmarks: Callable[[Tensor], Tensor] | None = None
 
 
-LandmarkLoss = Callable[[Tensor, Tensor, Tensor], Tensor]  # result, driving, region -> scalar
+class AnimationStep(nn.Module):
+    """Pairs to losses. A module of its own, so that distributed training wraps exactly one forward pass."""
 
+    def __init__(self, model: MMFAModel, frozen: Frozen, losses: Losses) -> None:
+        super().__init__()
+        self.model = model
+        self.frozen, self.weights = frozen, losses  # not registered: neither trained nor saved
 
-def generator_step(
-    model: MMFAModel,
-    vgg: nn.Module,
-    pairs: Pairs,
-    weights: LossWeights,
-    *,
-    discriminator: nn.Module | None = None,
-    landmark_loss: LandmarkLoss | None = None,
-) -> StepResult:
-    """All losses of the animated networks; ``discriminator`` and ``landmark_loss`` join when given."""
-    count = len(pairs.source)
-    transform = ImageTransform.random(count, pairs.source.device)
-    turned = transform.warp_image(pairs.driving)
-    images = torch.cat([pairs.source, pairs.driving, turned])  # (3B, 3, S, S)
-    rotation = torch.cat(
-        [pairs.source_rotation, pairs.driving_rotation, rotate_in_plane(pairs.driving_rotation, -transform.angle)]
-    )
-    canonical = model.keypoint_detector(images)  # (3B, K, 3)
-    scale, translation = model.affine_estimator(images)
-    feature = model.expression_encoder(images)
-    canonical_s, canonical_d, canonical_t = canonical.chunk(3)
-    shared = torch.cat([canonical_s, canonical_s, canonical_t])  # eq. 5: the source's x_c also poses the driving frame
-    delta = model.expression_decoder(feature, shared)
-    points = compose_points(shared, delta, rotation, scale, translation)
-    points_s, points_d, _ = points.chunk(3)
-    frame = scale[:, None, None] * rotation
-    frame_s, frame_d, _ = frame.chunk(3)
+    def forward(
+        self, pairs: Pairs, transform: ImageTransform, discriminator: nn.Module | None = None, ramp: float = 0.0
+    ) -> tuple[Tensor, dict[str, Tensor], Tensor]:
+        """The weighted sum, the unweighted losses by name, and the finest result (B, 3, S, S).
 
-    volume = model.appearance_extractor(pairs.source)
-    images_out, _ = model.render(volume, points_s, frame_s, points_d, frame_d)
-    result = images_out[-1]
+        transform: of eq. 15.  discriminator: joins when given.  ramp: factor of the landmark loss, 0 leaves it out.
+        """
+        weights, model, count = self.weights, self.model, len(pairs)
+        turned = transform.warp_image(pairs.driving)
+        images = torch.cat([pairs.source, pairs.driving, turned])  # (3B, 3, S, S)
+        turned_rotation = rotate_in_plane(pairs.driving_rotation, -transform.angle)
+        rotation = torch.cat([pairs.source_rotation, pairs.driving_rotation, turned_rotation])
+        canonical = model.keypoint_detector(images)  # (3B, K, 3)
+        scale, translation = model.affine_estimator(images)
+        feature = model.expression_encoder(images)
+        canonical_s, canonical_d, canonical_t = canonical.chunk(3)
+        # eq. 5: the source's x_c also poses the driving frame; eq. 15 compares driving and turned frame on their own x_c
+        shared = torch.cat([canonical_s, canonical_s, canonical_t, canonical_d])
+        _, feature_d, feature_t = feature.chunk(3)
+        delta = model.expression_decoder(torch.cat([feature, feature_d]), shared)
+        own = slice(count, 2 * count)
+        points = compose_points(
+            shared, delta, torch.cat([rotation, rotation[own]]), torch.cat([scale, scale[own]]), torch.cat([translation, translation[own]])
+        )
+        points_s, points_d, points_t, points_own = points.chunk(4)
+        frame_s, frame_d, _ = (scale[:, None, None] * rotation).chunk(3)
 
-    # eq. 15 compares the driving frame with its own transformed copy, each on its own canonical keypoints
-    _, feature_d, feature_t = feature.chunk(3)
-    own = slice(count, 2 * count)
-    points_own = compose_points(
-        canonical_d, model.expression_decoder(feature_d, canonical_d), rotation[own], scale[own], translation[own]
-    )
-    losses = {
-        "perceptual": multi_scale_perceptual_loss(vgg, images_out, pairs.driving),
-        "equivariance": equivariance_loss(points_own, points.chunk(3)[2], transform),
-        "keypoint_prior": keypoint_prior_loss(canonical_s) + keypoint_prior_loss(points_d - translation[own][:, None]),
-        "deformation_prior": deformation_prior_loss(delta),
-        "representation": representation_loss(feature_d, feature_t),
-        "identity": identity_loss(canonical_s, canonical_d),
-    }
-    if discriminator is not None:
-        with torch.no_grad():
-            _, real = discriminator(pairs.driving)
-        scores, fake = discriminator(result)
-        losses["adversarial"] = adversarial.generator_loss(scores)
-        losses["feature_matching"] = adversarial.feature_matching_loss(real, fake)
-    if landmark_loss is not None:
-        losses["landmarks"] = landmark_loss(result, pairs.driving, pairs.driving_region)
-    total = torch.stack([getattr(weights, name) * value.float() for name, value in losses.items()]).sum()
-    return StepResult(losses, total, result)
+        volume = model.appearance_extractor(pairs.source)
+        results, _ = model.render(volume, points_s, frame_s, points_d, frame_d)
+        result = results[-1]
+        losses = {
+            "perceptual": multi_scale_perceptual_loss(self.frozen.perceptual, results, pairs.driving, weights.levels),
+            "equivariance": equivariance_loss(points_own, points_t, transform),
+            "keypoint_prior": keypoint_prior_loss(canonical_s) + keypoint_prior_loss(points_d - translation[own][:, None]),
+            "deformation_prior": deformation_prior_loss(delta[: 3 * count]),
+            "representation": representation_loss(feature_d, feature_t),
+            "identity": identity_loss(canonical_s, canonical_d),
+        }
+        if self.frozen.face is not None and weights.face:
+            losses["face"] = perceptual_loss(self.frozen.face, result, pairs.driving)
+        if discriminator is not None:
+            with torch.no_grad():
+                _, real = discriminator(pairs.driving)
+            scores, fake = discriminator(result)
+            losses["adversarial"] = adversarial.generator_loss(scores)
+            losses["feature_matching"] = adversarial.feature_matching_loss(real, fake)
+        if self.frozen.landmarks is not None and ramp > 0:
+            losses["landmarks"] = self._landmarks(self.frozen.landmarks, result, pairs)
+        total = torch.stack([self._weight(name, ramp) * value.float() for name, value in losses.items()]).sum()
+        return total, losses, result
+
+    def _weight(self, name: str, ramp: float) -> float:
+        weight: float = getattr(self.weights, name)
+        return weight * ramp if name == "landmarks" else weight
+
+    def _landmarks(self, detect: Callable[[Tensor], Tensor], result: Tensor, pairs: Pairs) -> Tensor:
+        with torch.autocast(result.device.type, enabled=False):
+            regions = [crop_squares(image.float(), pairs.driving_region, REGION_SIDE) for image in (result, pairs.driving)]
+            return landmark_loss(detect, regions[0], regions[1], attrs.asdict(self.weights.landmark_parts))

@@ -1,16 +1,18 @@
-"""Figures and a picture of held-out people: same-identity reconstruction, first frame of a clip as source."""
+"""Figures and pictures of held-out people: same-identity reconstruction, first frame of a clip as source."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Iterator
 
 import torch
-from PIL import Image
 from torch import Tensor
 
 from mmfa_components.metrics import psnr
 from mmfa_components.networks.model import MMFAModel
 from pipelines.training.dataset import FaceClips
+
+FRAMES_A_CLIP = 8
+ROWS = 12
 
 
 @torch.inference_mode()
@@ -28,24 +30,41 @@ def reconstruct(model: MMFAModel, source: Tensor, source_rotation: Tensor, drivi
     return out[-1]
 
 
-@torch.inference_mode()
-def validate(model: MMFAModel, clips: FaceClips, picture: Path, per_clip: int = 8, rows: int = 10) -> dict[str, float]:
-    """PSNR of reconstruction and of the repeated source, mean over clips, and a picture: source, driving, result per row."""
-    model.eval()
-    results, repeated, strips = [], [], []
-    for start, length in zip(clips.starts.tolist(), clips.lengths.tolist(), strict=True):
-        if length < 2:
-            continue
-        index = torch.linspace(start + length // 4, start + length - 1, per_clip, device=clips.rgb.device).long()
-        source, driving = clips.rgb[start : start + 1].float() / 255, clips.rgb[index].float() / 255
-        result = reconstruct(model, source, clips.rotation[start : start + 1], driving, clips.rotation[index])
-        results.append(psnr(result, driving).mean())
-        repeated.append(psnr(source.expand_as(driving), driving).mean())
+def reconstruction_figures(model: MMFAModel, clips: FaceClips, device: torch.device) -> dict[str, float]:
+    """PSNR in dB of reconstruction and of the repeated source, means over clips of their means over frames."""
+    results, repeated = [], []
+    for source, driving, result in _clips(model, clips, device, FRAMES_A_CLIP):
+        results.append(psnr(result, driving).clamp_max(100).mean())
+        repeated.append(psnr(source.expand_as(driving), driving).clamp_max(100).mean())
+    if not results:
+        return {}
+    return {"psnr": float(torch.stack(results).mean()), "psnr_repeated": float(torch.stack(repeated).mean())}
+
+
+def picture_of(model: MMFAModel, clips: FaceClips, device: torch.device) -> Tensor:
+    """A picture (3, H, W): two columns of source, driving frame farthest from it, result; clips spread over the split."""
+    many = int((clips.lengths > 1).sum())
+    stride = max(1, many // ROWS)
+    strips = []
+    for source, driving, result in _clips(model, clips, device, 4, stride):
         far = int((driving - source).abs().mean((1, 2, 3)).argmax())
         strips.append(torch.cat([source[0], driving[far], result[far]], -1))
-    chosen = strips[:: max(1, len(strips) // rows)][:rows]
+    if not strips:
+        return torch.zeros(3, 8, 8)
+    chosen = strips[:ROWS]
     half = (len(chosen) + 1) // 2
     columns = [torch.cat(chosen[:half], -2), torch.cat([*chosen[half:], *chosen[: 2 * half - len(chosen)]], -2)]
-    sheet = (torch.cat(columns, -1).clamp(0, 1) * 255).byte().permute(1, 2, 0).cpu().numpy()
-    Image.fromarray(sheet).save(picture)
-    return {"psnr": float(torch.stack(results).mean()), "psnr_repeated": float(torch.stack(repeated).mean())}
+    return torch.cat(columns, -1).clamp(0, 1)
+
+
+@torch.inference_mode()
+def _clips(model: MMFAModel, clips: FaceClips, device: torch.device, frames: int, stride: int = 1) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Source (1, 3, S, S), driving frames and results (frames, 3, S, S) of every ``stride``-th clip of more than one frame."""
+    model.eval()
+    longer = [c for c in range(len(clips.lengths)) if int(clips.lengths[c]) > 1]
+    for clip in longer[::stride]:
+        start, length = int(clips.starts[clip]), int(clips.lengths[clip])
+        index = torch.cat([torch.tensor([start]), torch.linspace(start + length // 4, start + length - 1, frames).round().long()])
+        rgb, rotation, _ = (t.to(device) for t in clips.frames(index))
+        images = rgb.float() / 255
+        yield images[:1], images[1:], reconstruct(model, images[:1], rotation[:1], images[1:], rotation[1:])

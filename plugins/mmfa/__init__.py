@@ -46,7 +46,7 @@ def mmfa_components() -> list[ComponentSpec]:
 @hookimpl
 def mmfa_weights() -> list[WeightsFile]:
     """The shipped ``base`` model, and names under which a user's own files can be given."""
-    own = "train it (python -m pipelines.training.train) and name the file in [weights]"
+    own = "train it (python -m pipelines.run train) and name the file in [weights]"
     return [
         WeightsFile("mmfa_base", HERE / "mmfa_base.safetensors", "mmfa/base/1", BASE_DIGEST, LICENCE, "trained by this project"),
         WeightsFile("mmfa_paper", HERE / "mmfa_paper.safetensors", "mmfa/paper/1", "", "", f"not shipped: {own}"),

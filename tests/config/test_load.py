@@ -152,7 +152,7 @@ def test_files_that_are_no_toml(tmp_path: Path) -> None:
         read_toml(path)
 
 
-@pytest.mark.parametrize("name", [p.stem for p in sorted(SHIPPED.glob("*.toml"))])
+@pytest.mark.parametrize("name", [p.stem for p in sorted(SHIPPED.glob("*.toml")) if read_toml(p).get("kind", "reenact") == "reenact"])
 def test_shipped_pipelines_load_with_the_shipped_plugins(name: str) -> None:
     registry = load_registry()
     plan = load_plan(SHIPPED / f"{name}.toml", [], registry)

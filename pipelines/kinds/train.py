@@ -1,0 +1,108 @@
+"""Kind "train": the networks of MMFA learn from a data set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+from rich.console import Console, Group, RenderableType
+from rich.text import Text
+
+from mmfa_components.errors import MMFAError
+from mmfa_components.networks.presets import preset
+from mmfa_components.registry import Registry
+from pipelines.config.components import check_weights
+from pipelines.config.faults import Faults
+from pipelines.config.load import read_pipeline
+from pipelines.datasets.index import DatasetIndex
+from pipelines.kinds import Kind, Report
+from pipelines.training.schema import TrainPipeline, TrainPlan
+
+
+def load(path: Path, overrides: Sequence[str], registry: Registry) -> TrainPlan:
+    """A checked plan. Raises ConfigError listing every fault."""
+    from pipelines.stages.components import resolve_device
+
+    faults = Faults()
+    pipeline = read_pipeline(path, overrides, TrainPipeline, faults)
+    checks: list[tuple[str, Callable[[], object]]] = [
+        ("model.preset", lambda: preset(pipeline.model.preset)),
+        ("run.device", lambda: resolve_device(pipeline.run.device)),
+        ("data.folder", lambda: DatasetIndex.read(Path(pipeline.data.folder))),
+    ]
+    for where, check in checks:
+        try:
+            check()
+        except MMFAError as error:
+            faults.add_error(error, where)
+    _check_files(pipeline, registry, faults)
+    if pipeline.run.batch % pipeline.scale.workers:
+        what = f"{pipeline.run.batch} pairs cannot be shared evenly by {pipeline.scale.workers} workers"
+        faults.add("run.batch", what, "take a multiple of scale.workers")
+    if pipeline.scale.engine == "process" and pipeline.scale.workers > 1:
+        faults.add("scale.workers", f"one process cannot be {pipeline.scale.workers} workers", 'set scale.engine = "ray"')
+    faults.raise_if_any(str(path))
+    return TrainPlan(pipeline, path)
+
+
+def _check_files(pipeline: TrainPipeline, registry: Registry, faults: Faults) -> None:
+    given = check_weights(pipeline.weights, registry, faults)
+    needed = ["vgg16_features"] + (["sface"] if pipeline.losses.face else [])
+    for name in needed:
+        known = registry.weights.get(name)
+        if known is not None and name not in given and not known.path.is_file():
+            faults.add(f"weights.{name}", "is needed for the losses, but is not there", f"python -m plugins fetch {name}")
+    start = pipeline.model.start
+    if start and not Path(start).expanduser().is_file():
+        faults.add("model.start", f"there is no file {start!r}", 'name a weights file, or "" to start from random weights')
+
+
+def facts(plan: TrainPlan, registry: Registry) -> dict[str, Any]:
+    """The plan as plain data."""
+    pipeline = plan.pipeline
+    index = DatasetIndex.read(Path(pipeline.data.folder))
+    counts = {
+        split: {
+            "clips": sum(c.split == split for c in index.clips),
+            "frames": sum(c.frames for c in index.clips if c.split == split),
+            "identities": len({c.identity for c in index.clips if c.split == split}),
+        }
+        for split in ("train", "val")
+    }
+    going_on = (Path(pipeline.run.folder) / "checkpoint.pt").exists()
+    return {"pipeline": str(plan.origin), "data": counts, "going_on": going_on, "settings": attrs.asdict(pipeline)}
+
+
+def describe(plan: TrainPlan, registry: Registry) -> RenderableType:
+    """The plan for people."""
+    known, pipeline = facts(plan, registry), plan.pipeline
+    weights = {k: v for k, v in attrs.asdict(pipeline.losses).items() if isinstance(v, float) and v}
+    run, scale = pipeline.run, pipeline.scale
+    begin = "goes on from its checkpoint" if known["going_on"] else pipeline.model.start or "random weights"
+    where = f"{scale.workers} Ray workers" if scale.engine == "ray" else f"this process on {run.device}"
+    lines = [
+        f"{plan.origin}: {pipeline.description}",
+        *(f"{s:<9} {c['frames']} frames, {c['clips']} clips and portraits of {c['identities']} people" for s, c in known["data"].items()),
+        f"model     {pipeline.model.preset}, from {begin}",
+        f"losses    {', '.join(f'{name} {weight:g}' for name, weight in weights.items())}",
+        f"run       {run.steps} steps of {run.batch} pairs, rate {pipeline.optimiser.rate:g}, seed {run.seed}, on {where}",
+        f"output    {run.folder}",
+    ]
+    return Group(Text("\n".join(lines)))
+
+
+def run(plan: TrainPlan, registry: Registry, console: Console) -> Report:
+    """Train."""
+    from pipelines.training.report import report_of
+    from pipelines.training.session import run_session
+
+    if plan.pipeline.scale.engine == "ray":
+        from pipelines.training.distributed import run_on_ray
+
+        return report_of(plan.pipeline, run_on_ray(plan.pipeline, console), console)
+    return report_of(plan.pipeline, run_session(plan.pipeline, console), console)
+
+
+KIND = Kind(load, describe, facts, run)

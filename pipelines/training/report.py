@@ -1,0 +1,48 @@
+"""What a training run leaves for machines: report.json beside its weights."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import attrs
+from rich.console import Console
+
+from mmfa_components.errors import OutputError
+from pipelines.training.loop import LoopResult
+from pipelines.training.schema import TrainPipeline
+
+
+@attrs.frozen
+class TrainReport:
+    """The result of a call and where its files are. exit_code: 130 when interrupted, else 0."""
+
+    folder: str
+    weights: str
+    result: LoopResult
+
+    @property
+    def exit_code(self) -> int:
+        """See the class."""
+        return 130 if self.result.interrupted else 0
+
+    def to_json(self) -> str:
+        """The report as JSON text."""
+        body = {"format": "mmfa-train-report/1", "exit_code": self.exit_code, "folder": self.folder, "weights": self.weights}
+        return json.dumps({**body, **attrs.asdict(self.result)}, indent=2)
+
+
+def report_of(pipeline: TrainPipeline, result: LoopResult, console: Console) -> TrainReport:
+    """Write report.json and say in words what came out. Raises OutputError when it cannot be written."""
+    folder = Path(pipeline.run.folder)
+    report = TrainReport(str(folder), str(folder / f"mmfa_{pipeline.model.preset}.safetensors"), result)
+    try:
+        (folder / "report.json").write_text(report.to_json() + "\n", encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"the report cannot be written ({error.strerror})", where=str(folder), fix="free space there") from error
+    figures = ", ".join(f"{name} {value:.4g}" for name, value in result.figures.items())
+    lines = [f"{result.steps} steps, {result.samples} pairs, {result.images_per_second:.1f} pairs/s" + (f"; {figures}" if figures else "")]
+    lines += [f"weights: {report.weights}", "interrupted: run the same command again to go on"][: 2 if result.interrupted else 1]
+    for line in lines:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    return report

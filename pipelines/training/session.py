@@ -1,0 +1,109 @@
+"""One process's part of a training run: data, frozen networks, trainer, log; from the checkpoint when there is one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from torch import Tensor
+
+from mmfa_components.errors import DatasetError
+from mmfa_components.networks.blocks import channels_last
+from mmfa_components.networks.presets import preset
+from mmfa_components.registry import load_registry
+from mmfa_components.weights import read_weights
+from pipelines.datasets.index import DatasetIndex
+from pipelines.stages.components import resolve_device
+from pipelines.training.checkpoint import architecture, load_checkpoint
+from pipelines.training.convert_vgg import load_vgg
+from pipelines.training.dataset import FaceClips, load_clips
+from pipelines.training.group import Group
+from pipelines.training.logs import TrainingLog
+from pipelines.training.loop import CHECKPOINT, LoopResult, Saved, nothing_more, train
+from pipelines.training.schema import TrainPipeline
+from pipelines.training.step import Frozen
+from pipelines.training.trainer import Trainer
+
+VGG = "vgg16_features"
+
+
+def frozen_networks(pipeline: TrainPipeline, device: torch.device) -> Frozen:
+    """The networks that judge, as the losses need them. Raises WeightsError naming the file that is missing and how to get it."""
+    context = load_registry().context(device, torch.float32, {name: Path(path) for name, path in pipeline.weights.items()})
+    vgg = load_vgg(context.weights.path(VGG)).to(device)
+    if pipeline.run.channels_last:
+        channels_last(vgg)
+    landmarks: Callable[[Tensor], Tensor] | None = None
+    if pipeline.losses.landmarks:
+        landmarks = context.build("landmark_detector", "facemesh", {}).region_points
+    return Frozen(vgg, None, landmarks)
+
+
+def run_session(
+    pipeline: TrainPipeline,
+    console: Console | None,
+    group: Group = Group(),  # noqa: B008
+    device: torch.device | None = None,
+    *,
+    frozen: Frozen | None = None,
+    state: dict[str, Any] | None = None,
+    saved: Saved = nothing_more,
+) -> LoopResult:
+    """Train as the pipeline says; files are written to ``run.folder`` by the first process.
+
+    state: what to go on from instead of the folder's own checkpoint.
+    Raises DatasetError, WeightsError, TrainingError or OutputError.
+    """
+    device = device or resolve_device(pipeline.run.device)
+    folder = Path(pipeline.run.folder)
+    if group.first:
+        folder.mkdir(parents=True, exist_ok=True)
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+    torch.backends.cudnn.benchmark = device.type == "cuda"
+
+    def say(text: str) -> None:
+        if console is not None and group.first:
+            console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    clips, held_out = _data(pipeline, device, group, say)
+    sizes = preset(pipeline.model.preset)
+    trainer = Trainer(sizes, pipeline, frozen or frozen_networks(pipeline, device), device, group)
+    checkpoint = folder / CHECKPOINT
+    if state is None and checkpoint.exists():
+        state = load_checkpoint(checkpoint, device)
+    if state is not None:
+        trainer.restore(state, str(checkpoint))
+        say(f"going on from step {trainer.step} ({trainer.samples} pairs)")
+    elif pipeline.model.start:
+        start = Path(pipeline.model.start).expanduser()
+        trainer.start_from(read_weights(start, architecture(sizes)), str(start))
+        say(f"starting from {start}")
+    log = TrainingLog(folder, trainer.step, pipeline.run.tensorboard, console) if console is not None and group.first else None
+    try:
+        return train(trainer, clips, held_out, log, saved)
+    finally:
+        if log is not None:
+            log.close()
+
+
+def _data(pipeline: TrainPipeline, device: torch.device, group: Group, say: Callable[[str], None]) -> tuple[FaceClips, FaceClips | None]:
+    folder, hold = Path(pipeline.data.folder), pipeline.data.hold
+    say(f"reading {folder}")
+    clips = load_clips(folder, "train", hold, device)
+    sizes = preset(pipeline.model.preset)
+    crop = DatasetIndex.read(folder).crop
+    if crop != sizes.image:
+        fix = f"prepare it with crop.side = {sizes.image}, or choose another model.preset"
+        raise DatasetError(f"its crops have {crop} pixels, the networks take {sizes.image}", where=str(folder), fix=fix)
+    say(f"{len(clips)} frames in {len(clips.lengths)} clips and portraits to learn from")
+    if not group.first:
+        return clips, None
+    try:
+        held_out = load_clips(folder, "val", hold, device)
+    except DatasetError:
+        say("no held-out people in this data set: no figures will be given")
+        return clips, None
+    return clips, held_out

@@ -1,0 +1,169 @@
+"""Everything that changes while training, and one step of it. A step is a function of the state, the seed and its number."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mmfa_components.errors import TrainingError
+from mmfa_components.losses import adversarial
+from mmfa_components.losses.equivariance import ImageTransform
+from mmfa_components.networks.blocks import channels_last
+from mmfa_components.networks.discriminator import Discriminator
+from mmfa_components.networks.model import MMFAModel
+from mmfa_components.networks.presets import Sizes
+from mmfa_components.weights import load_into
+from pipelines.training.dataset import FaceClips
+from pipelines.training.group import Group
+from pipelines.training.pairs import Pairs, draw_pairs, make_pairs
+from pipelines.training.schedule import landmark_ramp, learning_rate, step_generator
+from pipelines.training.schema import TrainPipeline
+from pipelines.training.step import AnimationStep, Frozen
+
+COMPILED = ("appearance_extractor", "dense_motion", "generator")
+PARTS = ("model", "discriminator", "averaged", "optimizer", "judge_optimizer")
+
+
+class Trainer:
+    """Networks, averaged networks, optimisers and the step number; ``state`` and ``restore`` round-trip all of it."""
+
+    def __init__(self, sizes: Sizes, pipeline: TrainPipeline, frozen: Frozen, device: torch.device, group: Group = Group()) -> None:  # noqa: B008
+        run = pipeline.run
+        torch.manual_seed(run.seed)
+        self.pipeline, self.device, self.group = pipeline, device, group
+        self.model = MMFAModel(sizes).to(device)
+        self.discriminator = Discriminator(sizes).to(device)
+        if run.channels_last:
+            channels_last(self.model)
+        self.averaged = copy.deepcopy(self.model).eval().requires_grad_(False)
+        self.generator_step = group.wrap(AnimationStep(self.model, frozen, pipeline.losses), device)
+        self.judge = group.wrap(self.discriminator, device)
+        options: dict[str, Any] = {"lr": pipeline.optimiser.rate, "betas": pipeline.optimiser.betas, "fused": device.type == "cuda"}
+        self.optimizer = torch.optim.Adam(self.model.parameters(), **options)
+        self.judge_optimizer = torch.optim.Adam(self.discriminator.parameters(), **options)
+        self.step = self.samples = self.bad = 0
+        if run.compile:
+            for name in COMPILED:
+                getattr(self.model, name).compile()
+
+    # ---- state ---------------------------------------------------------------------------------------------------
+    def start_from(self, weights: dict[str, Tensor], where: str) -> None:
+        """Start from a weights file's tensors instead of random ones (fresh optimisers). Raises WeightsError when they do not fit."""
+        for model in (self.model, self.averaged):
+            load_into(model, weights, where)
+
+    def state(self) -> dict[str, object]:
+        """All that is needed to go on. The order of the data and all random numbers follow from seed and step."""
+        state: dict[str, object] = {name: getattr(self, name).state_dict() for name in PARTS}
+        return {**state, "step": self.step, "samples": self.samples, "preset": self.model.sizes.name}
+
+    def restore(self, state: dict[str, Any], where: str) -> None:
+        """Go on from a state. Raises TrainingError when it belongs to other networks."""
+        try:
+            if state["preset"] != self.model.sizes.name:
+                raise ValueError(f"made with preset {state['preset']!r}, not {self.model.sizes.name!r}")
+            for name in PARTS:
+                getattr(self, name).load_state_dict(state[name])
+            self.step, self.samples = state["step"], state["samples"]
+        except (KeyError, ValueError, RuntimeError, TypeError) as error:
+            text = str(error).splitlines()[0]
+            fix = "choose another run.folder, or remove the checkpoint to start anew"
+            raise TrainingError(f"the checkpoint does not fit this run ({text})", where=where, fix=fix) from error
+
+    # ---- one step ------------------------------------------------------------------------------------------------
+    def pairs(self, clips: FaceClips) -> tuple[Pairs, ImageTransform]:
+        """This process's share of the pairs of the step at hand, and their transforms for eq. 15."""
+        generator = step_generator(self.pipeline.run.seed, self.step, self.bad)  # other pairs after a bad step
+        count, group = self.pipeline.run.batch, self.group
+        draw = draw_pairs(clips, count, generator, self.pipeline.data)
+        transform = ImageTransform.random(count, self.device, generator)
+        return make_pairs(clips, draw.part(group.rank, group.world), self.device), transform.part(group.rank, group.world)
+
+    def train_step(self, clips: FaceClips) -> dict[str, Tensor]:
+        """One step of the networks and, once its time has come, of the discriminator; the losses by name (this process's).
+
+        When a loss or gradient is no finite number nothing is changed, and the next call draws other pairs.
+        Raises TrainingError after ``run.bad_steps`` such steps in a row.
+        """
+        pipeline, step = self.pipeline, self.step
+        for group in (*self.optimizer.param_groups, *self.judge_optimizer.param_groups):
+            group["lr"] = learning_rate(step, pipeline.optimiser.rate, pipeline.schedule)
+        adversarial_on = step >= pipeline.schedule.adversarial_from and pipeline.losses.adversarial + pipeline.losses.feature_matching > 0
+        ramp = landmark_ramp(step, pipeline.schedule) if pipeline.losses.landmarks else 0.0
+        pairs, transform = self.pairs(clips)
+        with self._buffers_kept_when_bad() as kept:
+            self.discriminator.requires_grad_(False)
+            with self._precision():
+                total, losses, result = self.generator_step(pairs, transform, self.discriminator if adversarial_on else None, ramp)
+            self.optimizer.zero_grad(set_to_none=True)
+            total.backward()
+            gradient = nn.utils.clip_grad_norm_(self.model.parameters(), pipeline.optimiser.clip)
+            kept.good = bool(torch.isfinite(gradient))
+        self.discriminator.requires_grad_(True)
+        if not kept.good:
+            self._bad_step(losses)
+            return {"bad": torch.ones((), device=self.device)}
+        self.bad = 0
+        self.optimizer.step()
+        logged = {**{name: value.detach() for name, value in losses.items()}, "gradient": gradient.detach()}
+        if adversarial_on:
+            logged["discriminator"] = self._judge_step(pairs.driving, result.detach())
+        self.step += 1
+        self.samples += pipeline.run.batch
+        self._average()
+        return logged
+
+    def _judge_step(self, real: Tensor, fake: Tensor) -> Tensor:
+        with self._precision():
+            scores, _ = self.judge(torch.cat([real, fake.to(real)]))
+            loss = adversarial.discriminator_loss(*scores.chunk(2))
+        self.judge_optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        gradient = nn.utils.clip_grad_norm_(self.discriminator.parameters(), self.pipeline.optimiser.clip)
+        if bool(torch.isfinite(gradient)):
+            self.judge_optimizer.step()
+        return loss.detach()
+
+    def _precision(self) -> contextlib.AbstractContextManager[Any]:
+        chosen = self.pipeline.run.precision
+        on = chosen == "bfloat16" or (chosen == "auto" and self.device.type == "cuda")
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=on)
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        """Move the averaged weights towards the current ones; batch statistics are averaged alike."""
+        decay = min(self.pipeline.optimiser.average, (1 + self.step) / (10 + self.step))
+        kept, new = list(self.averaged.state_dict().values()), list(self.model.state_dict().values())
+        floats = [(k, n) for k, n in zip(kept, new, strict=True) if k.is_floating_point()]
+        torch._foreach_lerp_([k for k, _ in floats], [n for _, n in floats], 1 - decay)
+        for k, n in zip(kept, new, strict=True):
+            if not k.is_floating_point():
+                k.copy_(n)
+
+    @contextlib.contextmanager
+    def _buffers_kept_when_bad(self) -> Iterator[_Kept]:
+        """Batch statistics change in the forward pass; put them back when the step turns out bad."""
+        before = [b.clone() for b in self.model.buffers()]
+        kept = _Kept()
+        yield kept
+        if not kept.good:
+            with torch.no_grad():
+                for buffer, old in zip(self.model.buffers(), before, strict=True):
+                    buffer.copy_(old)
+
+    def _bad_step(self, losses: dict[str, Tensor]) -> None:
+        self.bad += 1
+        if self.bad >= self.pipeline.run.bad_steps:
+            broken = [name for name, value in losses.items() if not bool(torch.isfinite(value))]
+            what = f"{self.bad} steps in a row gave no finite {'loss' if broken else 'gradient'} ({', '.join(broken) or 'all losses are finite'})"
+            fix = "lower optimiser.rate or the weights of these losses, and go on from the last checkpoint"
+            raise TrainingError(what, where=f"step {self.step}", fix=fix)
+
+
+class _Kept:
+    good = False

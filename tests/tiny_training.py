@@ -1,0 +1,90 @@
+"""Small networks, clips and pipelines to test training with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import attrs
+import torch
+from torch import nn
+
+from cache import CacheKey, RecordCache
+from mmfa_components.geometry.rotations import euler_to_matrix
+from mmfa_components.networks import presets
+from mmfa_components.networks.presets import Sizes
+from mmfa_components.records import FaceFrames
+from pipelines.datasets.index import STORE, ClipEntry, DatasetIndex
+from pipelines.training.dataset import FaceClips
+from pipelines.training.schema import Data, Losses, Optimiser, Run, Schedule, TrainPipeline
+from pipelines.training.step import Frozen
+
+SIDE = 64
+SIZES = Sizes(
+    "tiny", image=SIDE, keypoints=4, expression=8, volume_channels=4, volume_depth=2, appearance_channels=(4, 6, 8), appearance_blocks=1,
+    keypoint_side=32, keypoint_channels=(4, 6, 8), keypoint_volume=4, keypoint_depth=2, keypoint_ups=(4,), affine_side=32,
+    affine_channels=(4, 8, 8), expression_channels=(4, 8, 8), expression_hidden=(16,), motion_stem=6, motion_channels=(6, 8),
+    generator_channels=(8, 6, 4), generator_blocks=(1, 1, 1), discriminator_channels=(4, 8, 8, 8), latent=4, vae_hidden=(16, 16),
+)  # fmt: skip
+
+
+def use_tiny_preset() -> None:
+    """Make the preset "tiny" known in this process."""
+    presets.PRESETS["tiny"] = SIZES
+
+
+class Pixels(nn.Module):
+    """A perceptual network whose only feature is the picture."""
+
+    def forward(self, image: torch.Tensor) -> list[torch.Tensor]:
+        return [image]
+
+
+def frozen(**changes: Any) -> Frozen:
+    """Frozen networks that need no weights."""
+    return Frozen(**{"perceptual": Pixels(), **changes})
+
+
+def parts(frames: tuple[int, ...], seed: int = 5) -> list[dict[str, torch.Tensor]]:
+    """Clips of noise with random yaw; each clip its own colour, so that they can be told apart."""
+    g = torch.Generator().manual_seed(seed)
+    made = []
+    for count in frames:
+        yaw = 0.5 * torch.randn(count, generator=g)
+        rgb = torch.randint(0, 100, (count, 3, SIDE, SIDE), dtype=torch.uint8, generator=g)
+        rgb += torch.randint(0, 150, (1, 3, 1, 1), dtype=torch.uint8, generator=g)
+        rotation = euler_to_matrix(yaw, torch.zeros(count), torch.zeros(count))
+        made.append({"rgb": rgb, "rotation": rotation, "region": torch.tensor([[30.0, 32, 40, 0.1]]).expand(count, 4).clone()})
+    return made
+
+
+def clips(frames: tuple[int, ...] = (6, 1, 4)) -> FaceClips:
+    """Clips in memory."""
+    return FaceClips.join(parts(frames))
+
+
+def write_dataset(folder: Path, train: tuple[int, ...] = (6, 1, 4), val: tuple[int, ...] = (5,)) -> Path:
+    """A data set on disk, as prepare_dataset leaves it."""
+    store, index = RecordCache(folder / STORE), DatasetIndex(SIDE)
+    for split, frames in (("train", train), ("val", val)):
+        for number, part in enumerate(parts(frames)):
+            count, name = len(part["rgb"]), f"{split}{number}"
+            points = torch.rand(count, 478, 3, generator=torch.Generator().manual_seed(number)) * 20 + 20
+            record = FaceFrames(part["rgb"], part["rotation"], points, torch.zeros(count, 4), torch.arange(count))
+            key = CacheKey.of(FaceFrames, [], {}, name, name)
+            store.put(key, record)
+            index.clips.append(ClipEntry(name, name, split, count, 100.0, key.digest))
+    index.write(folder)
+    return folder
+
+
+def pipeline(folder: Path, data: Path | None = None, **changes: Any) -> TrainPipeline:
+    """A short run of the tiny preset; ``changes``: fields of Run, or whole tables."""
+    tables = {k: changes.pop(k) for k in list(changes) if k in ("losses", "schedule", "optimiser", "data", "scale", "model")}
+    run = Run(**{"folder": str(folder), "steps": 8, "batch": 4, "log": 1, "save": 4, "picture": 0, "tensorboard": False, **changes})
+    made = TrainPipeline(
+        data=Data(folder=str(data or folder)), run=run, losses=Losses(landmarks=0.0), optimiser=Optimiser(rate=1e-3),
+        schedule=Schedule(adversarial_from=2, landmarks_from=0, landmarks_ramp=2),
+    )  # fmt: skip
+    made = attrs.evolve(made, model=attrs.evolve(made.model, preset="tiny"))
+    return attrs.evolve(made, **tables)

@@ -1,0 +1,100 @@
+"""Pairs: from one clip, seeded, mirrored, moved, coloured alike, shared out among workers."""
+
+import torch
+from tiny_training import clips
+
+from mmfa_components.geometry.rotations import matrix_to_euler
+from pipelines.training.pairs import Draw, draw_pairs, jitter, make_pairs
+from pipelines.training.schedule import step_generator
+from pipelines.training.schema import Data
+
+CPU = torch.device("cpu")
+
+
+def draw(frames: tuple[int, ...], count: int, seed: int = 0, **options: object) -> Draw:
+    return draw_pairs(clips(frames), count, torch.Generator().manual_seed(seed), Data(**options))  # type: ignore[arg-type]
+
+
+def test_pairs_stay_within_one_clip_and_follow_the_seed() -> None:
+    made = draw((6, 4), 64)
+    assert torch.equal(made.frames[0] < 6, made.frames[1] < 6)
+    assert set(made.frames.flatten().tolist()) == set(range(10))
+    again = draw((6, 4), 64)
+    assert torch.equal(made.frames, again.frames)
+    assert not torch.equal(made.frames, draw((6, 4), 64, seed=1).frames)
+
+
+def test_both_orders_of_two_frames_are_drawn() -> None:
+    first, second = draw((2,), 64).frames
+    assert bool((first < second).any())
+    assert bool((first > second).any())
+
+
+def test_longer_clips_are_drawn_more_often_as_the_square_root() -> None:
+    starts = draw((16, 4), 4000).frames[0]
+    assert abs(float((starts < 16).float().mean()) - 4 / 6) < 0.03
+
+
+def test_the_share_of_single_portraits() -> None:
+    made = draw((6, 1, 1), 4000, stills=0.3)
+    assert abs(float(made.single.float().mean()) - 0.3) < 0.03
+    assert not bool(draw((6, 1), 200, stills=0.0).single.any())
+    assert bool(draw((1, 1), 20, stills=0.0).single.all())  # there is nothing else
+
+
+def test_mirroring_turns_picture_rotation_and_region() -> None:
+    data = clips((8,))
+    made = draw_pairs(data, 64, torch.Generator().manual_seed(1), Data())
+    pairs = make_pairs(data, made, CPU)
+    rgb, rotation, region = data.frames(made.frames[1])
+    yaw, own = matrix_to_euler(pairs.driving_rotation)[0], matrix_to_euler(rotation)[0]
+    assert 10 < int(made.mirrored.sum()) < 54
+    for i, mirrored in enumerate(made.mirrored.tolist()):
+        picture = rgb[i].float() / 255
+        torch.testing.assert_close(pairs.driving[i], picture.flip(-1) if mirrored else picture)
+        torch.testing.assert_close(yaw[i], -own[i] if mirrored else own[i])
+        assert float(pairs.driving_region[i, 0]) == (34.0 if mirrored else 30.0)
+        assert float(pairs.driving_region[i, 3]) == float(-region[i, 3] if mirrored else region[i, 3])
+    assert not bool(draw((8,), 64, flip=False).mirrored.any())
+
+
+def test_single_portraits_are_moved_with_their_rotation_and_region() -> None:
+    data = clips((1,))
+    pairs = make_pairs(data, draw_pairs(data, 16, torch.Generator().manual_seed(2), Data(flip=False)), CPU)
+    _, _, roll = matrix_to_euler(pairs.driving_rotation)
+    assert roll.abs().max() > 0.1
+    torch.testing.assert_close(pairs.driving_region[:, 3] - 0.1, roll, atol=0.05, rtol=0)
+    assert (pairs.source - pairs.driving).abs().mean() > 0.01
+
+
+def test_colours_change_alike_in_both_images_of_a_pair() -> None:
+    data = clips((2,))
+    plain = make_pairs(data, made := draw_pairs(data, 8, torch.Generator().manual_seed(3), Data(jitter=0.2, flip=False)), CPU)
+    assert made.colour.abs().max() <= 0.2
+    rgb = data.frames(made.frames[0])[0].float() / 255
+    assert (plain.source - rgb).abs().mean() > 0.01
+    same = made.frames[0] == made.frames[1]
+    torch.testing.assert_close(plain.source[same], plain.driving[same])
+
+
+def test_jitter_by_hand() -> None:
+    image = torch.tensor([0.2, 0.4, 0.6]).view(1, 3, 1, 1).expand(1, 3, 2, 2)
+    torch.testing.assert_close(jitter(image, torch.zeros(1, 3)), image)
+    torch.testing.assert_close(jitter(image, torch.tensor([[0.5, 0.0, 0.0]])), image * 1.5)
+    grey = jitter(image, torch.tensor([[0.0, 0.0, -1.0]]))
+    torch.testing.assert_close(grey, torch.full_like(grey, 0.4))
+
+
+def test_the_parts_of_all_workers_are_the_whole() -> None:
+    made = draw((6, 1, 4), 12)
+    shares = [made.part(rank, 3) for rank in range(3)]
+    for name in ("single", "mirrored", "colour"):
+        whole = torch.stack([getattr(s, name) for s in shares], 1).flatten(0, 1)
+        assert torch.equal(whole, getattr(made, name))
+    assert torch.equal(torch.stack([s.frames for s in shares], 2).flatten(1), made.frames)
+
+
+def test_the_random_numbers_of_a_step_depend_on_seed_step_and_attempt() -> None:
+    states = [tuple(torch.rand(3, generator=step_generator(*key)).tolist()) for key in ((0, 1), (0, 2), (1, 1), (0, 1, 1), (0, 1))]
+    assert len(set(states)) == 4
+    assert states[0] == states[4]
