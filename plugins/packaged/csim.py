@@ -1,0 +1,65 @@
+"""CSIM: whether a result still shows the same person, as the cosine of identity embeddings."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from mmfa_components import records as r
+from mmfa_components.errors import PluginError, RecordError
+from mmfa_components.geometry.squares import region_of_detection
+from mmfa_components.kinds import Context, FaceDetector, LandmarkDetector
+from plugins.packaged.sface import SFace, SFaceNetwork
+
+LEAST_PRESENCE = 0.5  # of a face, said by the landmark network
+
+
+class IdentitySimilarity:
+    """Results and references, Frames (N, 3, H, W) each -> cosine similarity (N,) of the identities seen, NaN where either has no face.
+
+    The backbone is SFace (128 numbers a face); it stands in for that of the paper, which does not name its own. Figures of other
+    backbones cannot be compared with these: name it beside every figure. The best-scored face of each image counts; results and
+    references are aligned each by its own landmarks and may differ in size.
+    """
+
+    def __init__(self, sface: SFace, faces: FaceDetector, landmarks: LandmarkDetector) -> None:
+        self.sface, self.faces, self.landmarks = sface, faces, landmarks
+
+    def __call__(self, results: r.Frames, references: r.Frames) -> Tensor:
+        """Compare image by image. Raises RecordError when the counts differ."""
+        if len(results.rgb) != len(references.rgb):
+            what = f"expected as many results as references, got {len(results.rgb)} and {len(references.rgb)}"
+            raise RecordError(what, fix="give one reference for every result")
+        (one, seen), (other, also) = self.embeddings(results), self.embeddings(references)
+        return torch.where(seen & also, (one * other).sum(1), torch.nan)
+
+    def embeddings(self, frames: r.Frames) -> tuple[Tensor, Tensor]:
+        """Unit vectors (N, 128), zeros where no face was found, and whether one was found (N,)."""
+        rgb = frames.rgb.float()
+        found = torch.zeros(len(rgb), dtype=torch.bool, device=rgb.device)
+        vectors = rgb.new_zeros(len(rgb), 128)
+        faces = self.faces(frames)
+        images = faces.image.tolist()
+        first = [row for row, image in enumerate(images) if image not in images[:row]]  # best score first within one image
+        if not first:
+            return vectors, found
+        where = faces.image[first]
+        mesh = self.landmarks(r.Frames(rgb[where]), r.FaceRegions(region_of_detection(faces.points[first])))
+        sure = mesh.presence >= LEAST_PRESENCE
+        where, points = where[sure], mesh.points[sure]
+        found[where] = True
+        return vectors.index_put((where,), self.sface.embed(self.sface.align(rgb[where], points))), found
+
+
+def make_csim(face_detector: str, landmark_detector: str, context: Context) -> IdentitySimilarity:
+    """Build the metric with the named detectors. Raises WeightsError, or PluginError when the landmarks are no mesh landmarks."""
+    from plugins.packaged import load_fetched
+
+    spec = context.spec("landmark_detector", landmark_detector)
+    if not any(issubclass(given, r.MeshLandmarks) for given in spec.gives):
+        what = f"landmark_detector {landmark_detector!r} gives no mesh landmarks"
+        raise PluginError(what, where="metric.csim.landmark_detector", fix='name one that gives MeshLandmarks, as "facemesh" does')
+    network = SFaceNetwork()
+    load_fetched("sface", network, context)
+    faces = context.build("face_detector", face_detector, None)
+    return IdentitySimilarity(SFace(network), faces, context.build("landmark_detector", landmark_detector, None))
