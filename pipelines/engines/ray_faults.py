@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 
 import torch
 
@@ -11,11 +12,13 @@ UNFIT = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.ENFILE, errno
 
 
 def node_gone(error: BaseException, node: str) -> bool:
-    """Whether a worker was lost because its whole node was: then its work is not to blame."""
+    """Whether a worker was lost because its node, or the way to it, was: then its work is hardly to blame."""
     import ray
 
+    if isinstance(error, ray.exceptions.ActorUnavailableError):  # a process that dies alone is reported as dead by its node
+        return True
     text = str(error)
-    if any(words in text for words in ("node was terminated", "NODE_DIED", "node is dead", "node died", "marked dead", "raylet died", "preempted")):
+    if any(words in text for words in ("node was terminated", "NODE_DIED", "node is dead", "node died", "marked dead", "preempted")):
         return True
     return any(known["NodeID"] == node and not known["Alive"] for known in ray.nodes())  # type: ignore[no-untyped-call]
 
@@ -23,13 +26,13 @@ def node_gone(error: BaseException, node: str) -> bool:
 def worker_lost(error: BaseException) -> str:
     """Why a worker died, in a line."""
     text = str(error)
-    if "memory" in text.lower() and ("oom" in text.lower() or "out of memory" in text.lower()):
-        return "it ran out of memory"
-    for line in text.splitlines():
-        if "exit_type" in line or "exit_detail" in line or "signal" in line.lower():
-            return line.strip()[:200]
-    first = text.strip().splitlines()
-    return first[0][:200] if first else type(error).__name__
+    if "memory monitor" in text or "OutOfMemory" in type(error).__name__:
+        return "it used more memory than its node has"
+    detail = re.search(r"exit detail: (.*?)(\. Some common|$)", text, re.MULTILINE)
+    if detail:
+        return f"its process ended: {detail.group(1)[:160]}"
+    lines = text.strip().splitlines()
+    return lines[-1][:200] if lines else type(error).__name__
 
 
 def worker_unfit(error: BaseException) -> bool:

@@ -27,6 +27,9 @@ SLOW, SLOW_AT_LEAST = 4.0, 2.0
 NOT_NEEDED = 60.0
 """Seconds without work after which workers above the minimum are ended."""
 
+MOVES = 10
+"""Nodes that may go under a unit before it is suspected to be the cause."""
+
 
 @attrs.frozen(eq=False)
 class Load:
@@ -184,7 +187,8 @@ class Pool:
         self._retire(member, why, replace=True)
         self._say(f"worker {member.number} on {member.report.host} was lost ({why}); its work is done again elsewhere")
         for place, ticket in enumerate(held):
-            if place == 0 and not node:
+            ticket.moves += node
+            if place == 0 and (not node or ticket.moves > MOVES):
                 self._retry(ticket, lambda ticket=ticket: self._set_aside(ticket, why))  # type: ignore[misc]
             else:
                 self._again(ticket)

@@ -22,13 +22,14 @@ class Ticket:
     """A unit on its way through the pool.
 
     rank: smaller goes first, equal ones in the order they came.  sticky: occupies its worker until it is given back (a stream).
-    load: what the engine sends.  crashes: workers that died while they computed it.  copies: workers it is on now.
+    load: what the engine sends.  crashes: workers that died while they computed it.  moves: those whose node went.  copies: workers it is on now.
     """
 
     load: Any = None
     rank: Rank = (0.0,)
     sticky: bool = False
     crashes: int = 0
+    moves: int = 0
     copies: int = 0
     done: bool = False
 
