@@ -157,7 +157,7 @@ def test_a_killed_driver_goes_on_where_it_was(tmp_path: Path, cluster: Any, inpu
     out = tmp_path / "out"
     try:
         deadline = time.monotonic() + 60
-        while not list(out.glob("[rb]*.mp4")) or frames_of(tmp_path, "render") < 75 + 8:
+        while not (list(out.glob("[rb]*.mp4")) and list(out.glob(".*.part-*"))):  # one is finished, the other in the making
             assert time.monotonic() < deadline
             assert process.poll() is None, process.communicate()[0]
             time.sleep(0.02)
@@ -166,7 +166,6 @@ def test_a_killed_driver_goes_on_where_it_was(tmp_path: Path, cluster: Any, inpu
         process.wait()
     finished = {p: p.stat().st_mtime_ns for p in out.glob("[rb]*.mp4")}
     assert len(finished) == 1
-    assert [p for p in out.iterdir() if ".part-" in p.name]  # the other was in the making, under another name
     assert all(pictures_of(p) == inputs.digests[p.name] for p in finished)
     time.sleep(0.3)  # a batch that was being rendered ends with its worker
     rendered = frames_of(tmp_path, "render")
