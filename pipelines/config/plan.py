@@ -17,6 +17,7 @@ from pipelines.config.components import check_components
 from pipelines.config.faults import Faults
 from pipelines.config.load import load_plan
 from pipelines.config.schema import Plan
+from pipelines.remote import is_staged
 
 MOST_PROBED = 100
 """Input files looked into for a plan; the rest is counted only, so that a plan of thousands of clips is quick."""
@@ -140,7 +141,7 @@ def _inputs(plan: Plan) -> dict[str, dict[str, Any]]:
     known: dict[str, dict[str, Any]] = {}
     for number, path in enumerate(files):
         entry: dict[str, Any] = {"video": path in driving or _looks_like_video(path), "frames": None, "problem": ""}
-        if number < MOST_PROBED:
+        if number < MOST_PROBED and (not is_staged(path) or path.exists()):  # a plan fetches nothing
             try:
                 info = probe(path)
                 entry.update(video=info.kind == "video", frames=info.frames)

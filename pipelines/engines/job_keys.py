@@ -12,6 +12,7 @@ import attrs
 from mmfa_components.errors import MMFAError
 from pipelines.config.schema import Face, Job, Pipeline
 from pipelines.media import read_metadata
+from pipelines.remote import is_uploaded, read_marker
 from pipelines.stages.components import Facts
 
 RESULTS_VERSION = 1
@@ -48,10 +49,11 @@ def job_key(pipeline: Pipeline, job: Job, facts: Facts, source_digest: str, driv
 
 def read_notes(output: Path) -> dict[str, Any]:
     """What a finished result says of itself (``key``, ``frames``, ...); empty when there is none or it is not ours."""
-    if not output.is_file():
+    remote = is_uploaded(output)
+    if not remote and not output.is_file():
         return {}
     try:
-        notes = json.loads(read_metadata(output).get(METADATA_KEY, "{}"))
+        notes = json.loads((read_marker(output) if remote else read_metadata(output)).get(METADATA_KEY, "{}"))
     except (MMFAError, ValueError, OSError):
         return {}
     return notes if isinstance(notes, dict) else {}

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from mmfa_components.errors import ConfigError, MMFAError, OutputError, did_you_mean
 from pipelines.media.partial import make_folder, output_error, partial_name, publish
+from pipelines.remote import upload
 
 LIMITED, BT709 = 1, 1
 THREADS = 2  # fixed: the encoder's bytes depend on it
@@ -149,6 +150,7 @@ class VideoWriter:
                 self.partial.unlink(missing_ok=True)
                 raise OutputError("no frame was written", where=str(self.path), fix="check that the driving clip has frames")
             publish(self.partial, self.path)
+            upload(self.path, self.metadata)
 
     def _finish(self) -> None:
         try:
