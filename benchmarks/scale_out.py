@@ -123,7 +123,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scale_out", description=__doc__.split("\n")[0])
     parser.add_argument("parts", nargs="*", default=["simulation", "overhead", "real"], help="simulation, overhead, real")
     parser.add_argument("--actors", type=int, nargs="+", default=[1, 2, 4, 8], help="real actors that sleep")
-    parser.add_argument("--spans", type=int, default=200)
+    parser.add_argument("--spans", type=int, default=160, help="a multiple of the actors, so that no last round is half empty")
     parser.add_argument("--sleep", type=float, default=0.1, help="seconds a span sleeps")
     parser.add_argument("--clips", type=int, default=4)
     parser.add_argument("--frames", type=int, default=24)

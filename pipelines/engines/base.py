@@ -44,6 +44,10 @@ class Engine(Protocol):
         """The steps of one unit that has to run in order on one worker."""
         ...
 
+    def stop(self) -> None:
+        """End running work soon, by Stopped in the threads that wait for it; called when the user stops the run."""
+        ...
+
     def close(self) -> None:
         """Stop at the next batch and give back what the engine holds."""
         ...

@@ -61,7 +61,7 @@ def run_in_parallel(batch: Batch) -> None:
         finally:
             batch.progress.start("", None)
 
-    run_steps(steps, work, engine.jobs_at_once, engine.close)
+    run_steps(steps, work, engine.jobs_at_once, engine.stop)
 
 
 def _look(batch: Batch) -> dict[Path, MediaInfo]:

@@ -102,7 +102,7 @@ def decompose_all(pipeline: Pipeline, files: Sequence[Path], registry: Registry,
             else:
                 lengths = _lengths(files)
                 progress.expect(2 * sum(lengths.values()))
-                run_steps(Steps(lengths, (), engine.workers), lambda step: clip(step.key), engine.jobs_at_once, engine.close)
+                run_steps(Steps(lengths, (), engine.workers), lambda step: clip(step.key), engine.jobs_at_once, engine.stop)
         except KeyboardInterrupt:
             report.interrupted = True
             report.clips = [c for c in report.clips if c.finished or c.error]

@@ -73,9 +73,13 @@ class InProcessEngine:
         finally:
             future.cancel()
 
-    def close(self) -> None:
+    def stop(self) -> None:
         """See Engine."""
         self.worker.stop.set()
+
+    def close(self) -> None:
+        """See Engine."""
+        self.stop()
         self._pool.shutdown(wait=True, cancel_futures=True)
         self.worker.frames.close()
 

@@ -131,12 +131,16 @@ class RayEngine:
                 self._pool.release(member, ticket)
                 raise
 
+    def stop(self) -> None:
+        """See Engine."""
+        if hasattr(self, "_pool"):
+            self._pool.close()
+
     def close(self) -> None:
         """See Engine."""
         import ray
 
-        if hasattr(self, "_pool"):
-            self._pool.close()
+        self.stop()
         if self._stop_ray and ray.is_initialized():
             ray.shutdown()
 

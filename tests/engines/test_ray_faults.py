@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import signal
 import subprocess
@@ -112,7 +113,7 @@ def test_a_worker_killed_in_the_middle_of_a_span_is_replaced(tmp_path: Path, clu
 
 def test_a_node_that_goes_takes_only_unfinished_spans_along(tmp_path: Path, cluster: Any, inputs: Inputs, screen: Any) -> None:
     """One of the two nodes goes while both render."""
-    plan = ray_plan(tmp_path, [inputs.red], [inputs.long, inputs.short], {"slow": 0.25})
+    plan = ray_plan(tmp_path, [inputs.red], [inputs.long, inputs.short], {"slow": 0.18})
     node = next(n for n in cluster.list_all_nodes() if n is not cluster.head_node)
 
     def both_render() -> bool:
@@ -138,7 +139,7 @@ from pipelines.engines import run_plan
 
 folder, address, out, sources, *files = sys.argv[1:]
 count = int(sources)
-options = {"slow": 0.25} if out == "out" else {}
+options = {"slow": 0.12} if out == "out" else {}
 plan = ray_plan(Path(folder), [Path(f) for f in files[:count]], [Path(f) for f in files[count:]], options, ray={"address": address, "max_actors": 1},
                 output={"folder": str(Path(folder) / out)})
 sys.exit(run_plan(plan, risky_registry(), Console(width=200)).exit_code)
@@ -169,12 +170,38 @@ def test_a_killed_driver_goes_on_where_it_was(tmp_path: Path, cluster: Any, inpu
     assert all(pictures_of(p) == inputs.digests[p.name] for p in finished)
     time.sleep(0.3)  # a batch that was being rendered ends with its worker
     rendered = frames_of(tmp_path, "render")
-    report = run_plan(ray_plan(tmp_path, [inputs.red, inputs.blue], [inputs.long], {"slow": 0.25}), risky_registry(), screen.console)
+    report = run_plan(ray_plan(tmp_path, [inputs.red, inputs.blue], [inputs.long], {"slow": 0.12}), risky_registry(), screen.console)
     assert sorted(j.status for j in report.jobs) == ["done", "skipped"], screen.text
     check_results(ray_plan(tmp_path, [inputs.red, inputs.blue], [inputs.long]), inputs)
     assert {p: p.stat().st_mtime_ns for p in finished} == finished
     assert frames_of(tmp_path, "decompose") == 75 + 2 + 1  # the portrait of the one that is left again, no clip
     assert frames_of(tmp_path, "render") - rendered == 75
+
+
+def test_ctrl_c_keeps_what_is_finished_and_leaves_nothing_half_made(tmp_path: Path, cluster: Any, inputs: Inputs) -> None:
+    process = driver(tmp_path, cluster, "out", [inputs.red, inputs.blue], [inputs.short, inputs.long])
+    out = tmp_path / "out"
+    try:
+        deadline = time.monotonic() + 60
+        while not list(out.glob("[rb]*.mp4")):
+            assert time.monotonic() < deadline
+            assert process.poll() is None, process.communicate()[0]
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        asked = time.monotonic()
+        text = process.communicate(timeout=30)[0]
+        assert time.monotonic() - asked < 15
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+    assert process.returncode == 130, text
+    assert "Traceback" not in text
+    assert "FAILED" not in text
+    statuses = [job["status"] for job in json.loads((out / "report.json").read_text())["jobs"]]
+    assert set(statuses) == {"done", "left"}
+    assert sorted(p.name for p in out.iterdir() if p.suffix == ".mp4") == sorted(p.name for p in out.glob("[rb]*.mp4"))
+    assert len(list(out.glob("[rb]*.mp4"))) == statuses.count("done")
 
 
 def test_a_poison_clip_is_set_aside_and_the_rest_is_finished(tmp_path: Path, cluster: Any, inputs: Inputs, screen: Any) -> None:
