@@ -95,7 +95,7 @@ def measure(report: RunReport, before: Speeds) -> Speeds:
         per_frame(before.decompose, spent(moved, "decode", "decompose"), frames(moved)),
         per_frame(before.render, spent(done, "render", "encode", "decode"), frames(done)),
         per_frame(before.write, spent(done, "paste", "write"), frames(done)),
-        per_frame(before.start, report.start_seconds, 1),
+        report.start_seconds if not before.frames else OLD * before.start + (1 - OLD) * report.start_seconds,
         before.frames + frames(done),
     )
 
