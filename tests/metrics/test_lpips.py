@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from mmfa_components.errors import RecordError
-from mmfa_components.metrics.lpips import SMALLEST, LPIPS
+from mmfa_components.metrics.lpips import LPIPS, SMALLEST
 
 
 @pytest.fixture

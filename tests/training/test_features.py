@@ -28,7 +28,8 @@ def test_each_clip_counts_once_and_other_weights_do_not(tmp_path: Path) -> None:
     put(tmp_path, "a", motion(2, 0.0))
     put(tmp_path, "a", motion(2, 0.0), ratio=0.7)
     put(tmp_path, "c", motion(5, 70.0), weights="other")
-    frames = FaceFrames(torch.zeros(1, 3, 8, 8, dtype=torch.uint8), torch.eye(3)[None], torch.zeros(1, 478, 3), torch.zeros(1, 4), torch.zeros(1).long())
+    rgb, points = torch.zeros(1, 3, 8, 8, dtype=torch.uint8), torch.zeros(1, 478, 3)
+    frames = FaceFrames(rgb, torch.eye(3)[None], points, torch.zeros(1, 4), torch.zeros(1).long())
     RecordCache(tmp_path).put(CacheKey.of(FaceFrames, [], {}, "d", "d"), frames)
     found = read_features(tmp_path, "mmfa_tiny", "good")
     assert found.others == 1

@@ -123,5 +123,5 @@ def test_features_that_cannot_be_learnt_from(change: Any, words: str) -> None:
 
 def test_a_loss_that_is_no_number_ends_the_run() -> None:
     rows, clip = features()
-    with pytest.raises(TrainingError, match="step [0-9]+"):
+    with pytest.raises(TrainingError, match=r"step [0-9]+"):
         train_vae(rows, clip, SIZES, pipeline(rate=1e18), CPU, lambda *_: None)
