@@ -91,6 +91,23 @@ class Output:
     motion: bool = False
 
 
+Algorithm = Literal["es256", "es384", "es512", "ps256", "ps384", "ps512", "ed25519"]
+
+
+@attrs.frozen
+class Provenance:
+    """Content credentials (C2PA) of results, where a certificate is given.
+
+    certificate: PEM file, the signer's certificate first, then its chain.  key: PEM file of the private key.  algorithm: of the key.
+    timestamps: URL of a time stamp authority, "" for none.
+    """
+
+    certificate: str = ""
+    key: str = ""
+    algorithm: Algorithm = "es256"
+    timestamps: str = ""
+
+
 @attrs.frozen
 class Cache:
     """Motion cache: its folder, and whether it is used ("use"), only read ("read"), or left alone ("off")."""
@@ -128,6 +145,7 @@ class Pipeline:
     animator: Part = attrs.field(factory=lambda: Part("mmfa"))
     transfer: Transfer = attrs.field(factory=Transfer)
     output: Output = attrs.field(factory=Output)
+    provenance: Provenance = attrs.field(factory=Provenance)
     cache: Cache = attrs.field(factory=Cache)
     engine: Engine = attrs.field(factory=Engine)
     weights: dict[str, str] = attrs.field(factory=dict)

@@ -18,11 +18,13 @@ from pipelines.engines.clips import Clip, Preparation, input_report
 from pipelines.engines.failures import describe
 from pipelines.engines.job_keys import job_face, job_key, job_reference, motion_text, read_notes, write_notes
 from pipelines.engines.progress import Progress
+from pipelines.engines.sealing import seal_of
 from pipelines.engines.sheet import choose_moments
 from pipelines.engines.writing import Film, write_film
 from pipelines.media import probe
 from pipelines.reports.run_report import InputReport, JobReport, RunReport
 from pipelines.stages.encode import Portrait
+from pipelines.stages.motion_file import RecordRows, motion_beside, write_result_motion
 from pipelines.stages.render import RenderUnit, SourceFrames
 from pipelines.stages.transfer import find_reference, held, modes_of, read_motion, smoothing_radius
 
@@ -81,7 +83,9 @@ class Batch:
     def _write(self, job: Job, report: JobReport, source: Portrait | Clip, clip: Clip) -> None:
         pipeline, output = self.plan.pipeline, self.plan.pipeline.output
         radius = smoothing_radius(pipeline.face.smooth, float(clip.info.rate))
-        report.reference = find_reference(clip.motion, clip.track, job_reference(pipeline, job), str(job.driving))
+        report.reference = find_reference(
+            clip.motion, clip.track, job_reference(pipeline, job), str(job.driving), neutral=clip.neutral
+        )
         reference = read_motion(clip.motion, report.reference, report.reference + 1, radius)
         notes = {
             "key": report.key,
@@ -94,12 +98,16 @@ class Batch:
             "source_square": [round(float(v), 3) for v in source.square],
         }
         info, times = clip.info, clip.times
+        metadata = write_notes(notes, self.engine.facts, motion_text(clip.report))
         film = Film(
             job.output, info.time_base, info.rate, lambda first, stop: times.read(first, stop).pts.tolist(),
-            job.driving if output.audio and info.has_audio else None, write_notes(notes, self.engine.facts, motion_text(clip.report)),
+            job.driving if output.audio and info.has_audio else None, metadata, seal_of(pipeline.provenance, job.output, metadata),
         )  # fmt: skip
         self.progress.start(f"{job.source.name} moved by {job.driving.name}", clip.frames)
         report.seconds = write_film(self.engine, film, self._units(source, clip, reference, radius), source, output)
+        if output.motion:
+            moved = RecordRows(Motion.concatenate([unit.driving for unit in self._units(source, clip, reference, radius)]))
+            write_result_motion(motion_beside(job.output), moved, times, info, self.engine.facts, source.square, job.driving.name)
 
     def _units(self, source: Portrait | Clip, clip: Clip, reference: Motion, radius: int) -> Iterator[RenderUnit]:
         modes, span = modes_of(self.plan.pipeline.transfer), self.plan.pipeline.engine.span
