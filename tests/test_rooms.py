@@ -42,7 +42,8 @@ NEVER: dict[str, tuple[str, ...]] = {
     "pipelines/config/": ("plugins", "pipelines.training"),
     "pipelines/media/": ("pipelines.config", "pipelines.stages", "pipelines.engines", "mmfa_components.registry", "cache", "plugins"),
     "pipelines/stages/": ("pipelines.engines", "pipelines.reports", "pipelines.training", "plugins", "ray", "rich"),
-    "pipelines/engines/": ("pipelines.training", "plugins"),
+    "pipelines/engines/": ("pipelines.training", "pipelines.editing", "plugins"),
+    "pipelines/editing/": ("pipelines.training", "plugins", "ray", "av"),
     "pipelines/reports/": ("pipelines.engines", "pipelines.stages", "pipelines.training", "cache", "plugins"),
 }  # fmt: skip
 """What the files under a folder must not import, also inside functions."""

@@ -37,8 +37,8 @@ def shifted(vae: ExpressionVAE, feature: Tensor, shift: Tensor) -> Tensor:
 def strengths(vae: ExpressionVAE, units: int) -> Tensor:
     """How much each latent unit (Z,) changes the feature between -2 and +2 standard deviations around the prior's middle."""
     step = 2 * torch.eye(units)
-    change: Tensor = vae.decode(step).feature - vae.decode(-step).feature
-    return change.norm(dim=1)
+    change: Tensor = (vae.decode(step).feature - vae.decode(-step).feature).norm(dim=1)
+    return change
 
 
 def interpolate_rows(
