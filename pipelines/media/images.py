@@ -14,6 +14,7 @@ from torch import Tensor
 
 from mmfa_components.errors import MediaError, OutputError
 from pipelines.media.partial import make_folder, output_error, partial_name, seal_and_publish
+from pipelines.remote import present
 
 
 @attrs.frozen(eq=False)
@@ -39,7 +40,7 @@ def read_image(path: Path) -> StillImage:
 
     Raises MediaError when the file is missing, empty, damaged or no image.
     """
-    path = Path(path)
+    path = present(path)
     try:
         with Image.open(path) as opened:
             image = ImageOps.exif_transpose(opened)
