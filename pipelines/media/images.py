@@ -13,6 +13,7 @@ from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 from torch import Tensor
 
 from mmfa_components.errors import MediaError, OutputError
+from pipelines.media.notes import DESCRIPTION
 from pipelines.media.partial import make_folder, output_error, partial_name, seal_and_publish
 from pipelines.remote import present
 
@@ -62,7 +63,7 @@ def read_image(path: Path) -> StillImage:
 def write_image(
     path: Path, rgb: Tensor, alpha: Tensor | None = None, metadata: Mapping[str, str] | None = None, seal: Callable[[Path], None] | None = None
 ) -> None:
-    """Write an image atomically; the format follows the suffix, ``metadata`` goes into PNG text, ``seal`` may sign the finished file.
+    """Write an image atomically; the format follows the suffix, ``metadata`` goes into PNG text or JPEG's image description, ``seal`` may sign the finished file.
 
     rgb: (H, W, 3) uint8.  alpha: (H, W) uint8 or None.  Raises OutputError (disk full, not writable, unknown suffix).
     """
@@ -76,6 +77,10 @@ def write_image(
             if metadata:
                 text.add_itxt("mmfa", json.dumps(dict(metadata), sort_keys=True))
             Image.fromarray(pixels.numpy()).save(partial, pnginfo=text)
+        elif metadata and path.suffix.lower() in (".jpg", ".jpeg"):
+            exif = Image.Exif()
+            exif[DESCRIPTION] = json.dumps(dict(metadata), sort_keys=True)
+            Image.fromarray(pixels.numpy()).save(partial, exif=exif)
         else:
             Image.fromarray(pixels.numpy()).save(partial)
     except ValueError as error:
