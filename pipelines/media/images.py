@@ -63,7 +63,8 @@ def read_image(path: Path) -> StillImage:
 def write_image(
     path: Path, rgb: Tensor, alpha: Tensor | None = None, metadata: Mapping[str, str] | None = None, seal: Callable[[Path], None] | None = None
 ) -> None:
-    """Write an image atomically; the format follows the suffix, ``metadata`` goes into PNG text or JPEG's image description, ``seal`` may sign the finished file.
+    """Write an image atomically; the format follows the suffix. ``metadata`` goes into PNG text or JPEG's image description; ``seal`` may sign
+    the finished file.
 
     rgb: (H, W, 3) uint8.  alpha: (H, W) uint8 or None.  Raises OutputError (disk full, not writable, unknown suffix).
     """
