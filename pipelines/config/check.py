@@ -18,6 +18,7 @@ def check_pipeline(pipeline: Pipeline, registry: Registry, faults: Faults) -> li
     _check_choice(pipeline.transfer.reference, "auto", "transfer.reference", faults)
     _check_output(pipeline, faults)
     check_engine(pipeline, faults)
+    _check_provenance(pipeline, faults)
     return uses
 
 
@@ -48,6 +49,13 @@ def _check_output(pipeline: Pipeline, faults: Faults) -> None:
         faults.add("output.report", "has the name of the contact sheet", "give them different names")
     if output.contact_sheet and Path(output.contact_sheet).suffix.lower() not in (".png", ".jpg", ".jpeg"):
         faults.add("output.contact_sheet", f"{output.contact_sheet!r} is no .png or .jpg", 'such as "contact_sheet.png"')
+
+
+def _check_provenance(pipeline: Pipeline, faults: Faults) -> None:
+    from pipelines.config.inputs import suffix_of
+    from pipelines.engines.sealing import check_provenance
+
+    check_provenance(pipeline.provenance, suffix_of(pipeline.output.codec), faults)
 
 
 def check_engine(pipeline: Pipeline, faults: Faults) -> None:

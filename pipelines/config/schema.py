@@ -76,6 +76,7 @@ class Output:
     folder: created when missing.  frame: "crop" writes the animator's own square, "paste" puts it back into the full-size source
     with a feathered mask.  codec: any encoder PyAV has.  quality: constant rate factor (lower is better).  audio: carry the
     driving clip's sound over.  contact_sheet: file name of the overview picture, "" for none.  report: file name of the run report.
+    mark: write "AI-generated" into a corner of every frame.  motion: leave the result's motion beside it as a motion file.
     """
 
     folder: str = "outputs"
@@ -86,6 +87,25 @@ class Output:
     contact_sheet: str = "contact_sheet.png"
     report: str = "report.json"
     overwrite: bool = False
+    mark: bool = False
+    motion: bool = False
+
+
+Algorithm = Literal["es256", "es384", "es512", "ps256", "ps384", "ps512", "ed25519"]
+
+
+@attrs.frozen
+class Provenance:
+    """Content credentials (C2PA) of results, where a certificate is given.
+
+    certificate: PEM file, the signer's certificate first, then its chain.  key: PEM file of the private key.  algorithm: of the key.
+    timestamps: URL of a time stamp authority, "" for none.
+    """
+
+    certificate: str = ""
+    key: str = ""
+    algorithm: Algorithm = "es256"
+    timestamps: str = ""
 
 
 @attrs.frozen
@@ -150,6 +170,7 @@ class Pipeline:
     animator: Part = attrs.field(factory=lambda: Part("mmfa"))
     transfer: Transfer = attrs.field(factory=Transfer)
     output: Output = attrs.field(factory=Output)
+    provenance: Provenance = attrs.field(factory=Provenance)
     cache: Cache = attrs.field(factory=Cache)
     engine: Engine = attrs.field(factory=Engine)
     weights: dict[str, str] = attrs.field(factory=dict)
@@ -164,6 +185,11 @@ class Job:
     output: Path
     face: str | int | None = None
     reference: str | int | None = None
+
+    @property
+    def name(self) -> str:
+        """What the job is called in reports."""
+        return f"{self.source.name} x {self.driving.name}"
 
 
 @attrs.frozen

@@ -11,6 +11,7 @@ from mmfa_components.errors import ConfigError, PluginError, RecordError, Weight
 from mmfa_components.geometry.rotations import euler_to_matrix, geodesic_degrees
 from mmfa_components.geometry.squares import crop_squares, region_of_detection, to_crop
 from mmfa_components.registry import Registry, load_registry
+from mmfa_components.weights import metadata
 from pipelines.media import read_image
 
 ASSETS = Path(__file__).parents[2] / "assets"
@@ -107,9 +108,23 @@ def test_parts_give_the_records_they_declare(registry: Registry) -> None:
         assert isinstance(registry.build(kind, "mmfa", None, context)(frames), spec.gives[0])
 
 
-def test_the_vae_part_says_that_its_weights_are_not_shipped(registry: Registry) -> None:
-    with pytest.raises(WeightsError, match="mmfa_vae_base"):
-        registry.build("expression_vae", "mmfa", None, registry.context())
+def test_the_vae_part_rebuilds_features_it_was_made_for(registry: Registry) -> None:
+    vae = registry.build("expression_vae", "mmfa", None, registry.context())
+    latent = torch.randn(64, 32, generator=torch.Generator().manual_seed(0))
+    feature = vae.decode(latent)
+    again = vae.decode(vae.encode(feature).mean)
+    spread = (feature.feature - feature.feature.mean(0)).square().mean()
+    assert (again.feature - feature.feature).square().mean() < 0.3 * spread
+
+
+def test_the_vae_is_that_of_the_shipped_encoder(registry: Registry) -> None:
+    stated = metadata(registry.weights["mmfa_vae_base"].path)
+    assert stated["features_of"] == registry.weights["mmfa_base"].sha256
+
+
+def test_a_part_without_shipped_weights_says_so(registry: Registry) -> None:
+    with pytest.raises(WeightsError, match="mmfa_vae_paper"):
+        registry.build("expression_vae", "mmfa", {"preset": "paper"}, registry.context())
 
 
 def test_wrong_parts_are_named(registry: Registry) -> None:
@@ -138,3 +153,44 @@ def test_landmarks_of_another_kind_are_refused_by_the_rotation(animator, portrai
     crops, landmarks = portrait
     with pytest.raises(RecordError, match=r"MeshLandmarks.points.*expected shape \(N, 478, 3\)"):
         animator.decompose(crops, r.Landmarks(landmarks.points[:, :68], landmarks.presence))
+
+
+@torch.inference_mode()
+def test_regions_move_apart_and_alike_as_one(animator, portrait) -> None:
+    """With one expression everywhere a regional motion gives the plain picture; a changed mouth changes the mouth more than the eyes."""
+    crops, landmarks = portrait
+    own = animator.decompose(crops, landmarks)
+    identity = animator.encode(crops)
+    regions = animator.regions(identity, own, r.MeshLandmarks(landmarks.points, landmarks.presence))
+    assert float(regions.eyes.max()) > 0.8
+    assert float(regions.mouth.max()) > 0.8
+    changed = own.expression + 60 * torch.randn(own.expression.shape, generator=torch.Generator().manual_seed(4))
+
+    def render(rest, eyes, mouth) -> torch.Tensor:
+        motion = r.RegionalMotion(own.rotation, own.scale, own.translation, rest, eyes, mouth)
+        return animator.render_regions(identity, own, motion, regions).rgb
+
+    plain = animator.render(identity, own, own).rgb
+    torch.testing.assert_close(render(own.expression, own.expression, own.expression), plain)
+    whole = animator.render(identity, own, r.Motion(own.rotation, own.scale, own.translation, changed)).rgb
+    torch.testing.assert_close(render(changed, changed, changed), whole, atol=1e-4, rtol=1e-4)
+    moved = {"eyes": render(own.expression, changed, own.expression), "mouth": render(own.expression, own.expression, changed)}
+    places = {}
+    for name, points in (("eyes", (33, 133, 362, 263)), ("mouth", (61, 291, 13, 14))):
+        x, y = landmarks.points[0, list(points), :2].mean(0).round().int().tolist()
+        places[name] = (slice(None), slice(None), slice(y - 14, y + 14), slice(x - 40, x + 40))
+    change = {(a, b): float((moved[a] - plain)[places[b]].abs().mean()) for a in moved for b in places}
+    assert change["eyes", "eyes"] > change["mouth", "eyes"]
+    assert change["mouth", "mouth"] > change["eyes", "mouth"]
+
+
+@torch.inference_mode()
+def test_the_canonical_face_forgets_pose_and_expression(animator, portrait) -> None:
+    crops, landmarks = portrait
+    own = animator.decompose(crops, landmarks)
+    identity = animator.encode(crops)
+    frontal = r.Motion(torch.eye(3)[None], own.scale, 0 * own.translation, own.expression)
+    other = r.Motion(torch.eye(3)[None], own.scale, 0 * own.translation, own.expression + 100)
+    first, second = (animator.render_neutral(identity, own, m).rgb for m in (frontal, other))
+    assert torch.equal(first, second)  # the expression does not count
+    assert float((first - animator.render(identity, own, own).rgb).abs().mean()) > 0.005
