@@ -68,7 +68,8 @@ class BlockC(nn.Module):
         self.branch7x7_1, self.branch7x7_2 = Convolution(inputs, width, 1), Convolution(width, width, (1, 7), padding=(0, 3))
         self.branch7x7_3 = Convolution(width, 192, (7, 1), padding=(3, 0))
         self.branch7x7dbl_1, self.branch7x7dbl_2 = Convolution(inputs, width, 1), Convolution(width, width, (7, 1), padding=(3, 0))
-        self.branch7x7dbl_3, self.branch7x7dbl_4 = Convolution(width, width, (1, 7), padding=(0, 3)), Convolution(width, width, (7, 1), padding=(3, 0))
+        self.branch7x7dbl_3 = Convolution(width, width, (1, 7), padding=(0, 3))
+        self.branch7x7dbl_4 = Convolution(width, width, (7, 1), padding=(3, 0))
         self.branch7x7dbl_5 = Convolution(width, 192, (1, 7), padding=(0, 3))
         self.branch_pool = Convolution(inputs, 192, 1)
 
