@@ -136,6 +136,7 @@ class Cases:
             key = self.ledger.key({**self._decides, "protocol": protocol, **decides})
             case = self.ledger.get(key)
             if case is None:
+                self.progress.start(f"{row}, {name}", None)
                 case = Case(protocol, row, str(clip.path), str(portrait.path) if portrait else "", make())
                 self.ledger.put(key, case)
                 self.progress.job_done(f"{row}, {name}")
@@ -162,7 +163,7 @@ class Cases:
         catalogue = self.registry.catalogue({n: Path(f) for n, f in self.plan.pipeline.weights.items()})
         files = {w: catalogue.digest(w) for w in self.registry.spec("metric", name).weights if catalogue.path(w).is_file()}
         print_ = fingerprint(self.registry, "metric", name, self.plan.pipeline.metric_options.get(name, {}))
-        return {**print_, "weights": files, "facts": attrs.asdict(self.instruments.metrics[name].facts)}
+        return {**print_, "weights": files}
 
     def _digest(self, path: Path) -> str:
         if path not in self._digests:

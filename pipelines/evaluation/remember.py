@@ -63,11 +63,15 @@ class RememberingDetector:
 
         def compute(rows: list[int]) -> list[FaceDetections]:
             found = self.detector(frames[rows])
-            return [found[found.image == i] for i in range(len(rows))]
+            return [found.map(lambda t, mine=found.image == i: t[mine]) for i in range(len(rows))]
 
         parts = self.memory(content_keys(frames.rgb), compute)
-        numbered = [attrs.evolve(part, image=torch.full_like(part.image, i)) for i, part in enumerate(parts)]
-        return FaceDetections.concatenate(numbered)
+        if not parts:
+            nothing: FaceDetections = self.detector(frames)
+            return nothing
+        image = torch.cat([torch.full_like(part.image, i) for i, part in enumerate(parts)])
+        boxes, scores, points = (torch.cat([getattr(part, name) for part in parts]) for name in ("boxes", "scores", "points"))
+        return FaceDetections(image, boxes, scores, points)
 
 
 class RememberingLandmarks:

@@ -102,7 +102,9 @@ def sweep(runner: Runner, instruments: Instruments, portrait: Input, clip: Clip,
     rows, images, turned = [], [], torch.zeros(control.steps)
     for attribute, values in asked_values(control).items():
         driving = swept_motion(made.motion, attribute, values, change)
-        rgb = _render(runner, made.identity, made.motion, driving)
+        moving = values != 0  # the others are the unmoved portrait
+        rgb = base.expand(len(values), -1, -1, -1).clone()
+        rgb[moving] = _render(runner, made.identity, made.motion, driving[moving])
         pose, shape = _look(instruments, rgb)
         moved = pose - base_pose  # (steps, 6): yaw, pitch, roll, x, y, log scale
         strength = _strength(shape - base_shape, wanted)
