@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import attrs
@@ -53,18 +54,20 @@ def estimate_set(
     """A distance of two sets, whole. The interval is that of resampled clips, shifted so that its mean is the value.
 
     Clips drawn twice make the distance of finite sets too large; the shift takes that bias out, the spread stays. A reference that several
-    cases share (the portrait of a cross-identity pair) is given as an equal tensor and counts once a set.
+    cases share (the portrait of a cross-identity pair) is given as an equal tensor and counts once a set. NaN for fewer than two references.
     """
     names = list(dict.fromkeys(groups))
     members = {name: [i for i, g in enumerate(groups) if g == name] for name in names}
 
     def of(cases: list[int]) -> float:
-        return distance(torch.cat([results[i] for i in cases]), _distinct([references[i] for i in cases]))
+        kept = _distinct([references[i] for i in cases])
+        return distance(torch.cat([results[i] for i in cases]), kept) if len(kept) > 1 else math.nan
 
     value = of(list(range(len(results))))
     draws = _draws(len(names), min(resamples, SET_RESAMPLES), seed)
-    again = torch.tensor([of([i for n in row.tolist() for i in members[names[n]]]) for row in draws] if len(names) > 1 else [value])
-    low, high = _percentiles(again - again.mean() + value)
+    again = torch.tensor([of([i for n in row.tolist() for i in members[names[n]]]) for row in draws], dtype=torch.float64)
+    again = again[~again.isnan()]  # few clips: a draw may hold one portrait only, which is no set
+    low, high = _percentiles(again - again.mean() + value) if len(again) else (value, value)
     return Estimate(value, max(0.0, low), high, sum(len(r) for r in results), 0, len(names))
 
 

@@ -48,7 +48,7 @@ def html_report(plan: EvaluatePlan, report: Any, cases: list[Case], metrics: Map
     ]  # fmt: skip
     return environment.get_template(TEMPLATE).render(
         report=report, plan=plan, tables=tables, control=control, pictures=_pictures(plan, cases, metrics), measured=MEASURED, notes=CONTROL_NOTES,
-        attributes=ATTRIBUTES, made=datetime.now(UTC).isoformat(sep=" ", timespec="minutes"),
+        attributes=ATTRIBUTES, made=f"{datetime.now(UTC):%Y-%m-%d %H:%M}",
     )  # fmt: skip
 
 

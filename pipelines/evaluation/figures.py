@@ -10,12 +10,12 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from pipelines.evaluation.control import MOST_LEAKAGE, UNITS, ControlResult
+from pipelines.evaluation.control import MOST_LEAKAGE, SLOPE_TOLERANCE, UNITS, ControlResult
 from pipelines.evaluation.schema import Control
 from pipelines.evaluation.sweep import ATTRIBUTES, MEASURED, asked_values
 from pipelines.evaluation.tables import Table
 
-INK, LINE, IDEAL = "#222222", "#2563a8", "#9a9a9a"
+INK, LINE, IDEAL, GOOD, BAD = "#222222", "#2563a8", "#9a9a9a", "#1b5e20", "#8e1b12"
 DARK = 0.2
 """Leakage from which a cell of the matrix is as dark as it gets."""
 
@@ -29,7 +29,8 @@ def control_matrix(result: ControlResult, title: str) -> Figure:
     for i in range(len(ATTRIBUTES)):
         for j in range(len(MEASURED)):
             if i == j:
-                text, colour = f"slope\n{float(result.slope[i]):.2f}", "#1b5e20"
+                good = abs(float(result.slope[i]) - 1) <= SLOPE_TOLERANCE
+                text, colour = f"slope\n{float(result.slope[i]):.2f}", GOOD if good else BAD
                 axes.add_patch(_square(i, j))
             elif math.isnan(shares[i, j]):
                 text, colour = "–", INK
@@ -42,7 +43,7 @@ def control_matrix(result: ControlResult, title: str) -> Figure:
     axes.xaxis.tick_top()
     axes.set_xlabel("changed, as a share of its own range")
     axes.set_ylabel("moved")
-    axes.set_title(f"{title}: control of single attributes ({result.portraits} portraits; target under {MOST_LEAKAGE:.0%})", fontsize=10)
+    axes.set_title(f"{title}: control of single attributes ({result.portraits} portraits; targets: slope 1 +- {SLOPE_TOLERANCE}, leakage under {MOST_LEAKAGE:.0%})", fontsize=10)
     axes.tick_params(length=0)
     return figure
 
@@ -114,7 +115,7 @@ def png(figure: Figure, dots_per_inch: int = 120) -> bytes:
 
 
 def _square(i: int, j: int) -> Rectangle:
-    return Rectangle((j - 0.5, i - 0.5), 1, 1, facecolor="#e3f1e3", edgecolor="white")
+    return Rectangle((j - 0.5, i - 0.5), 1, 1, facecolor="#ecece6", edgecolor="white")
 
 
 def _finite(table: Table, row: str, protocol: str, key: str) -> bool:
