@@ -43,7 +43,8 @@ def control_matrix(result: ControlResult, title: str) -> Figure:
     axes.xaxis.tick_top()
     axes.set_xlabel("changed, as a share of its own range")
     axes.set_ylabel("moved")
-    axes.set_title(f"{title}: control of single attributes ({result.portraits} portraits; targets: slope 1 +- {SLOPE_TOLERANCE}, leakage under {MOST_LEAKAGE:.0%})", fontsize=10)
+    targets = f"targets: slope 1 +- {SLOPE_TOLERANCE}, leakage under {MOST_LEAKAGE:.0%}"
+    axes.set_title(f"{title}: control of single attributes ({result.portraits} portraits; {targets})", fontsize=10)
     axes.tick_params(length=0)
     return figure
 

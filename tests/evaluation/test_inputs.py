@@ -83,7 +83,8 @@ def test_faults_are_told_at_once_and_weights_before_any_work(tmp_path: Path, mon
     told = str(caught.value)
     for words in (
         "metrics[2]: no metric is called 'csmi'", "did you mean 'csim'", "animators[1].label: 'mmfa' is the name of two rows", "did you mean 'mmfa'",
-        "metric_options.fid.backbone", "metric_options.ssim: is not among the metrics", "control.steps", "inputs.portraits: names no picture", "weights.nothing",
+        "metric_options.fid.backbone", "metric_options.ssim: is not among the metrics", "control.steps", "inputs.portraits: names no picture",
+        "weights.nothing",
     ):  # fmt: skip
         assert words in told, told
     with pytest.raises(ConfigError) as caught:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -103,11 +102,11 @@ def test_openface_has_the_published_size_and_gives_unit_vectors() -> None:
 
 
 @pytest.fixture(scope="module")
-def openface_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def openface_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("openface") / "openface.pth"
     state = {k: v for k, v in filled(OpenFace()).state_dict().items() if "num_batches" not in k}
     torch.save(state, path)
-    yield path
+    return path
 
 
 def test_aed_with_openface_loads_the_users_file(registry: Registry, openface_file: Path) -> None:
