@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 from attrs.validators import ge, gt, in_, instance_of, le
 
-from pipelines.config.schema import Cache, Engine, Face, Part, TransferMode
+from pipelines.config.schema import Cache, Engine, Face, TransferMode
 
 FREE = ("psnr", "ssim", "akd", "apd")
 """Metrics that need no weights file that is not shipped."""
@@ -156,14 +156,15 @@ class Input:
 
 @attrs.frozen
 class EvaluatePlan:
-    """A checked pipeline with its inputs. pairs: for each clip of ``clips`` the numbers of the portraits that it drives."""
+    """A checked pipeline with its inputs. pairs: for each clip of ``clips`` the numbers of the portraits that it drives.
+
+    title: of the table of the same- and cross-identity protocols.  notes: that stand first below it.
+    """
 
     pipeline: EvaluatePipeline
     clips: tuple[Input, ...]
     portraits: tuple[Input, ...]
     pairs: tuple[tuple[int, ...], ...]
     origin: Path
-
-    def part(self, candidate: Candidate) -> Part:
-        """A candidate as the part of a pipeline."""
-        return Part(candidate.name, candidate.options)
+    title: str = "Animation (layout of the paper's Table 1)"
+    notes: tuple[str, ...] = ()

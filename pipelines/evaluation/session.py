@@ -119,8 +119,8 @@ def summarise_all(plan: EvaluatePlan, instruments: Instruments, cases: list[Case
     compared = [c for c in cases if c.protocol in ("same", "cross")]
     intervals = f"In brackets: 95 % bootstrap interval over clips ({resamples} resamples, all pairs of a clip together; of sets 100, centred)."
     if compared:
-        notes = [*_counts(plan, compared), intervals, *_crossing(plan)]
-        report.tables.append(comparison_table(compared, [*REFERENCES, *titles], instruments.metrics, resamples, seed, notes))
+        notes = [*plan.notes, *_counts(plan, compared), intervals, *_crossing(plan)]
+        report.tables.append(comparison_table(compared, [*REFERENCES, *titles], instruments.metrics, resamples, seed, notes, plan.title))
     steady = [c for c in cases if c.protocol == "temporal"]
     if steady:
         notes = [

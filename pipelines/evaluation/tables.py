@@ -116,7 +116,7 @@ def shown(cell: Estimate, digits: int, interval: bool) -> str:
 
 
 def comparison_table(
-    cases: Sequence[Case], rows: Sequence[str], metrics: Mapping[str, Any], resamples: int, seed: int, notes: Sequence[str]
+    cases: Sequence[Case], rows: Sequence[str], metrics: Mapping[str, Any], resamples: int, seed: int, notes: Sequence[str], title: str
 ) -> Table:
     """The table of the same- and cross-identity protocols from their cases."""
     names = [n for n in ORDER if n in metrics] + [n for n in metrics if n not in ORDER]
@@ -134,7 +134,7 @@ def comparison_table(
         for name in rows
     ]  # fmt: skip
     feet = [footnote(metrics[n].facts, made) for n in names]
-    return Table("Animation (layout of the paper's Table 1)", tuple(columns), tuple(table_rows), (*notes, *feet))
+    return Table(title, tuple(columns), tuple(table_rows), (*notes, *feet))
 
 
 def steadiness_table(cases: Sequence[Case], rows: Sequence[str], resamples: int, seed: int, notes: Sequence[str]) -> Table:

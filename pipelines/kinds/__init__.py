@@ -23,6 +23,7 @@ MODULES: Mapping[str, str] = {
     "train": "pipelines.kinds.train",
     "train_vae": "pipelines.kinds.train_vae",
     "evaluate": "pipelines.kinds.evaluate",
+    "ablate": "pipelines.kinds.ablate",
 }
 """Kinds by the name a pipeline file gives, and where they are; a module is imported when its kind is asked for."""
 

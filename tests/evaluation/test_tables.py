@@ -66,7 +66,7 @@ def table() -> Table:
         case("two", "a", "same", [30.0, 30.0]), case("two", "bb", "same", [31.0, 33.0]),
         case("one", "a", "cross", [10.0, 12.0]), case("one", "bb", "cross", [14.0, 16.0]),
     ]  # fmt: skip
-    return comparison_table(cases, [SOURCE_REPEATED, DRIVING_ITSELF, "one", "two"], METRICS, 200, 0, ["a note"])
+    return comparison_table(cases, [SOURCE_REPEATED, DRIVING_ITSELF, "one", "two"], METRICS, 200, 0, ["a note"], "a title")
 
 
 def test_columns_are_those_of_each_protocol(table: Table) -> None:
