@@ -62,6 +62,16 @@ def control_rows(result: ControlResult) -> list[dict[str, Any]]:
     return rows
 
 
+def control_pictures(control: Mapping[str, ControlResult], options: Control) -> dict[str, bytes]:
+    """The matrix and the curves of every animator as PNG files by name."""
+    made = {}
+    for name, result in control.items():
+        plain = "".join(c if c.isalnum() else "_" for c in name)
+        made[f"control_matrix_{plain}.png"] = figures.png(figures.control_matrix(result, name))
+        made[f"control_curves_{plain}.png"] = figures.png(figures.control_curves(result, options, name))
+    return made
+
+
 def control_markdown(control: Mapping[str, ControlResult], options: Control) -> list[str]:
     """The control tables and targets of all animators in Markdown."""
     parts = []

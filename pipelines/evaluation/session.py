@@ -63,7 +63,7 @@ class EvaluateReport:
 
 
 def evaluate(plan: EvaluatePlan, registry: Registry, console: Console) -> EvaluateReport:
-    """Measure every case of a plan, write tables.md, tables.csv, evaluation.json and report.html into ``output.folder``.
+    """Measure every case of a plan, write tables.md, tables.csv, evaluation.json, report.html and figures of control into ``output.folder``.
 
     Bad inputs fail alone. Ctrl-C ends the run in good order; the same command goes on where it was.
     Raises ConfigError, PluginError, WeightsError or OutputError before any work, OutputError at the end.
@@ -161,10 +161,11 @@ def _crossing(plan: EvaluatePlan) -> list[str]:
 
 
 def _write(plan: EvaluatePlan, report: EvaluateReport, cases: list[Case], instruments: Instruments, folder: Path) -> None:
-    from pipelines.evaluation.document import control_markdown, html_report
+    from pipelines.evaluation.document import control_markdown, control_pictures, html_report
 
+    pictures = control_pictures(report.control, plan.pipeline.control)
     names = {"markdown": "tables.md", "csv": "tables.csv", "json": "evaluation.json", "html": "report.html"}
-    report.files = {kind: str(folder / name) for kind, name in names.items()}
+    report.files = {kind: str(folder / name) for kind, name in names.items()} | {Path(n).stem: str(folder / n) for n in pictures}
     sheets = [t.csv() for t in report.tables]
     texts = {
         "markdown": "\n".join([*(t.markdown() for t in report.tables), *control_markdown(report.control, plan.pipeline.control)]),
@@ -172,11 +173,12 @@ def _write(plan: EvaluatePlan, report: EvaluateReport, cases: list[Case], instru
         "html": html_report(plan, report, cases, instruments.metrics),
         "json": report.to_json() + "\n",
     }
+    contents = {names[kind]: text.encode("utf-8") for kind, text in texts.items()} | pictures
     try:
-        for kind, text in texts.items():
-            part = folder / f".{names[kind]}.part"
-            part.write_text(text, encoding="utf-8")
-            part.replace(folder / names[kind])
+        for name, content in contents.items():
+            part = folder / f".{name}.part"
+            part.write_bytes(content)
+            part.replace(folder / name)
     except OSError as error:
         raise OutputError(f"the report cannot be written ({error.strerror or error})", where=str(folder), fix="free space there") from error
 
@@ -193,6 +195,6 @@ def _say(console: Console, report: EvaluateReport) -> None:
     lines = [f"control, {name}: {sum(t.met for t in r.targets)} of {len(r.targets)} targets met" for name, r in report.control.items()]
     lines += [f"  failed: {f.protocol}, {f.row}, {f.name}: {f.error.what}" for f in report.failures]
     lines.append(f"{report.cases} cases ({report.measured_before} measured before), {len(report.failures)} failed, in {report.wall:.1f} s")
-    lines += [f"{kind + ':':<10}{path}" for kind, path in report.files.items()]
+    lines += [f"{kind + ':':<10}{path}" for kind, path in report.files.items() if not path.endswith(".png")]
     for line in lines:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
