@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import attrs
 import torch
@@ -152,6 +152,28 @@ class MetricFacts:
     higher: bool
     digits: int = 3
     cross: str = attrs.field(default="", validator=attrs.validators.in_(("source", "driving", "")))
+
+
+@runtime_checkable
+class RegionalAnimator(Protocol):
+    """What an animator may do besides: eyes and mouth moved apart from the rest of the face. Others render a RegionalMotion as Motion."""
+
+    def regions(self, identity: Any, source: Any, landmarks: r.Landmarks) -> r.KeypointRegions:
+        """Which keypoints of portraits belong to which region: identity, motion and landmarks (crop pixels) of N portraits."""
+        ...
+
+    def render_regions(self, identity: Any, source: Any, driving: r.RegionalMotion, regions: r.KeypointRegions) -> r.Frames:
+        """As ``render``, each region with its own expression; regions with N = 1 or N = frames."""
+        ...
+
+
+@runtime_checkable
+class NeutralAnimator(Protocol):
+    """What an animator may do besides: show the canonical face, without any deformation by expression (paper Fig. 7)."""
+
+    def render_neutral(self, identity: Any, source: Any, driving: Any) -> r.Frames:
+        """As ``render``, but the keypoints are those of the canonical face in the pose of ``driving``; its expression does not count."""
+        ...
 
 
 class Metric(Protocol):

@@ -17,6 +17,7 @@ from pipelines.config.components import check_components
 from pipelines.config.faults import Faults
 from pipelines.config.load import load_plan
 from pipelines.config.schema import Plan
+from pipelines.remote import is_staged
 
 MOST_PROBED = 100
 """Input files looked into for a plan; the rest is counted only, so that a plan of thousands of clips is quick."""
@@ -27,7 +28,7 @@ __all__ = ["describe", "facts", "load_plan"]
 def facts(plan: Plan, registry: Registry) -> dict[str, Any]:
     """The plan as plain data: inputs, jobs, components with origin and version, work, folders."""
     pipeline = plan.pipeline
-    inputs = _inputs(plan)
+    inputs = _inputs(plan, registry)
     clips = [path for path, known in inputs.items() if known["video"]]
     portraits = [path for path, known in inputs.items() if not known["video"]]
     counted = [inputs[path]["frames"] for path in clips]
@@ -44,6 +45,7 @@ def facts(plan: Plan, registry: Registry) -> dict[str, Any]:
             "frames_decomposed": None if None in counted else sum(counted),
             "frames_rendered": None if None in moved else sum(moved),
         },
+        "estimate": _estimate(plan, inputs),
         "transfer": attrs.asdict(pipeline.transfer),
         "output": attrs.asdict(pipeline.output),
         "cache": attrs.asdict(pipeline.cache),
@@ -88,6 +90,7 @@ def _words(known: Mapping[str, Any]) -> str:
         f"clips     {work['clips_decomposed_once_each']}, each followed and decomposed once ({_count(work['frames_decomposed'])} frames)",
         f"portraits {work['portraits_encoded_once_each']}, each encoded once",
         f"results   {_count(work['frames_rendered'])} frames to render, as {output['frame']}, codec {output['codec']}",
+        _time(known["estimate"]),
         f"transfer  {modes}; reference frame: {transfer['reference']}",
         f"cache     {known['cache']['folder']} ({known['cache']['mode']})",
         f"output    {output['folder']}",
@@ -98,28 +101,59 @@ def _words(known: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def _time(estimate: Mapping[str, Any]) -> str:
+    seconds = estimate["wall"]
+    text = f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+    return f"time      about {text} on {estimate['workers']} worker{'s' if estimate['workers'] > 1 else ''}, {estimate['speeds']}"
+
+
+def _estimate(plan: Plan, inputs: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Wall time of the jobs whose results do not exist; clips that were not looked into count as long as the others on average."""
+    from pipelines.engines.estimate import assumed_workers, read_speeds, wall_time
+
+    pipeline = plan.pipeline
+    counted = [i["frames"] for i in inputs.values() if i["video"] and i["frames"]]
+    usual = round(sum(counted) / len(counted)) if counted else 250
+    left = [job for job in plan.jobs if pipeline.output.overwrite or not job.output.exists()]
+    clips: dict[Any, int] = {}
+    jobs = []
+    for job in left:
+        videos = tuple(dict.fromkeys(str(p) for p in (job.driving, job.source) if inputs[str(p)]["video"] and not inputs[str(p)]["problem"]))
+        clips.update({path: inputs[path]["frames"] or usual for path in videos})
+        if str(job.driving) in clips:
+            jobs.append((videos, clips[str(job.driving)]))
+    speeds, workers = read_speeds(pipeline), assumed_workers(pipeline)
+    origin = f"by speeds measured on {speeds.frames} frames" if speeds.frames else "a rough guess: nothing was measured here yet"
+    wall = wall_time(pipeline, speeds, clips, jobs, workers) if jobs else 0.0
+    return {"wall": round(wall, 1), "workers": workers, "speeds": f"{origin}; clips in the cache take less", "jobs": len(jobs)}
+
+
 def _count(frames: int | None) -> str:
     return "unknown number of" if frames is None else f"about {frames}"
 
 
-def _inputs(plan: Plan) -> dict[str, dict[str, Any]]:
+def _inputs(plan: Plan, registry: Registry) -> dict[str, dict[str, Any]]:
     """Every input file once: whether it is a video, how many frames it holds, what is wrong with it."""
+    from cache.motion_file import MotionFile, is_motion_file
     from pipelines.media import probe
 
     driving = {job.driving for job in plan.jobs}
     files = dict.fromkeys([job.source for job in plan.jobs] + [job.driving for job in plan.jobs])
     known: dict[str, dict[str, Any]] = {}
     for number, path in enumerate(files):
-        entry: dict[str, Any] = {"video": path in driving or _looks_like_video(path), "frames": None, "problem": ""}
-        if number < MOST_PROBED:
+        entry: dict[str, Any] = known.setdefault(str(path), {})
+        entry |= {"video": path in driving or _looks_like_video(path), "frames": None, "problem": ""}
+        if number < MOST_PROBED and (not is_staged(path) or path.exists()):  # a plan fetches nothing
             try:
+                if path in driving and is_motion_file(path):
+                    entry.update(video=True, frames=len(MotionFile(path, registry.records)))
+                    continue
                 info = probe(path)
                 entry.update(video=info.kind == "video", frames=info.frames)
                 if path in driving and info.kind == "image":
                     entry["problem"] = "is a still image, but used as driving clip: its jobs will fail"
             except MMFAError as error:
                 entry["problem"] = f"{error.what}: its jobs will fail"
-        known[str(path)] = entry
     return known
 
 

@@ -14,13 +14,14 @@ from torch import Tensor
 from mmfa_components.errors import MMFAError
 from mmfa_components.geometry.rotations import geodesic_degrees
 from mmfa_components.records import Motion
-from pipelines.engines.job_keys import METADATA_KEY, read_notes
+from pipelines.engines.job_keys import METADATA_KEY, SYNTHETIC, read_notes
 from pipelines.media import probe, read_image, read_metadata, write_image
 from pipelines.reports.contact_sheet import MOST_ROWS, SheetRow, draw_sheet
 from pipelines.reports.run_report import JobReport
 from pipelines.stages.crop import crop_frames
 from pipelines.stages.encode import opaque
 from pipelines.stages.frames import FrameSource, to_bytes
+from pipelines.stages.motion_file import is_motion_file
 from pipelines.stages.transfer import Stored
 
 MOMENTS = 6
@@ -58,7 +59,7 @@ def write_sheet(path: Path, title: str, jobs: list[JobReport]) -> bool:
     rows = [row for job in finished[:MOST_ROWS] if (row := _row(job)) is not None]
     if not rows:
         return False
-    write_image(path, draw_sheet(rows, title, left_out=max(0, len(finished) - MOST_ROWS)), metadata={METADATA_KEY: digest})
+    write_image(path, draw_sheet(rows, title, left_out=max(0, len(finished) - MOST_ROWS)), metadata={"synthetic": SYNTHETIC, METADATA_KEY: digest})
     return True
 
 
@@ -72,12 +73,18 @@ def _row(job: JobReport) -> SheetRow | None:
         whole = opaque(read_image(source))[None] if probe(source).kind == "image" else frames.read(source, 0, 1)
         pairs = []
         for moment in notes["moments"]:
-            driving = frames.read(Path(job.driving), moment, moment + 1)
             result = frames.read(Path(job.output), moment, moment + 1)
-            pairs.append((int(moment), _crop(driving, notes["driving_square"]), result[0]))
+            pairs.append((int(moment), _driving(frames, job, moment, notes["driving_square"]), result[0]))
         return SheetRow(source.name, Path(job.driving).name, _crop(whole, notes["source_square"]), pairs)
     finally:
         frames.close()
+
+
+def _driving(frames: FrameSource, job: JobReport, moment: int, square: list[float]) -> Tensor:
+    """The driving frame; a motion file has no picture, so an empty one stands for it."""
+    if is_motion_file(Path(job.driving)):
+        return torch.full((CROP, CROP, 3), 228, dtype=torch.uint8)
+    return _crop(frames.read(Path(job.driving), moment, moment + 1), square)
 
 
 def _crop(rgb: Tensor, square: list[float]) -> Tensor:

@@ -37,7 +37,7 @@ class Runner:
     def __init__(self, pipeline: Pipeline, registry: Registry, progress: Progress, warn: Callable[[str], None]) -> None:
         """Build the components. Raises ConfigError, PluginError or WeightsError."""
         self.pipeline, self.progress = pipeline, progress
-        self.engine = ENGINES[pipeline.engine.name](pipeline, registry, progress.advance)
+        self.engine = ENGINES[pipeline.engine.name](pipeline, registry, progress.advance, warn)
         self.facts = self.engine.facts
         self.store = Store(pipeline.cache, registry.records, warn)
         self.preparation = Preparation(self.engine, self.store, progress, pipeline.engine.span)

@@ -15,7 +15,7 @@ from mmfa_components.errors import OutputError
 from mmfa_components.perception.faces import FaceReader
 from mmfa_components.perception.pose import MeshPose
 from mmfa_components.registry import Registry
-from pipelines.engines import writable_folder
+from pipelines.engines import make_progress, writable_folder
 from pipelines.engines.progress import Progress
 from pipelines.evaluation.animators import Runner, pipeline_of
 from pipelines.evaluation.cases import Cases, Failure, expected
@@ -71,7 +71,7 @@ def evaluate(plan: EvaluatePlan, registry: Registry, console: Console) -> Evalua
     pipeline, start = plan.pipeline, time.monotonic()
     folder = writable_folder(Path(pipeline.output.folder))
     report = EvaluateReport(str(plan.origin), attrs.asdict(pipeline))
-    with Progress(console, expected(plan)) as progress:
+    with make_progress(pipeline_of(pipeline, pipeline.animators[0]), console, expected(plan)) as progress:
         progress.start("load metrics", None)
         instruments = make_instruments(plan, registry)
         report.device = str(instruments.device)

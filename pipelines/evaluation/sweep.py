@@ -8,7 +8,9 @@ import torch
 from torch import Tensor
 
 from mmfa_components.errors import NoFaceError
-from mmfa_components.geometry.rotations import euler_to_matrix, geodesic_degrees, matrix_to_euler
+from mmfa_components.geometry.curves import Key
+from mmfa_components.geometry.edit import Channel, MotionEdit, Take, edit_motion
+from mmfa_components.geometry.rotations import euler_to_matrix, geodesic_degrees
 from mmfa_components.records import Frames, Motion
 from pipelines.engines.clips import Clip
 from pipelines.evaluation.animators import Runner
@@ -44,21 +46,18 @@ def swept_motion(own: Motion, attribute: str, values: Tensor, change: Tensor) ->
     Angles are added to the portrait's own yaw, pitch or roll; the scale is multiplied by exp(value); x and y are added; the expression
     feature gets value times ``change`` (E,). All other attributes stay exactly as they are.
     """
-    steps = len(values)
-    values = values.to(own.scale)
-    motion = own.map(lambda t: t.expand(steps, *t.shape[1:]).clone())
-    rotation, scale, translation, expression = motion.rotation, motion.scale, motion.translation, motion.expression
     if attribute in ("yaw", "pitch", "roll"):
-        angles = list(matrix_to_euler(rotation))
-        angles[("yaw", "pitch", "roll").index(attribute)] = angles[("yaw", "pitch", "roll").index(attribute)] + values
-        rotation = euler_to_matrix(*angles)
+        values = values.rad2deg()
     elif attribute == "scale":
-        scale = scale * values.exp()
-    elif attribute in ("x", "y"):
-        translation[:, ("x", "y").index(attribute)] += values
-    else:
-        expression = expression + values[:, None] * change
-    return Motion(rotation, scale, translation, expression)
+        values = values.exp() - 1
+    keys = tuple(Key(float(step), float(value)) for step, value in enumerate(values))
+    times = torch.arange(len(values), device=own.device).to(own.scale)
+    if attribute == "expression":
+        strong = Motion(own.rotation, own.scale, own.translation, own.expression + change.to(own.expression))
+        edit = MotionEdit(expression=Channel("relative", keys=keys))
+        return edit_motion(own, edit, {"": Take(strong, own)}, times)
+    edit = MotionEdit(**{attribute: Channel("source" if attribute == "scale" else "whole", keys=keys)})
+    return edit_motion(own, edit, {}, times)
 
 
 def expression_pair(clip: Clip, instruments: Instruments) -> tuple[int, int, Tensor]:
