@@ -10,7 +10,7 @@ import attrs
 from rich.console import Console, RenderableType
 from rich.text import Text
 
-from mmfa_components.errors import MMFAError
+from mmfa_components.errors import MMFAError, did_you_mean
 from mmfa_components.registry import Registry
 from pipelines.config.components import check_components, check_weights
 from pipelines.config.faults import Faults, dotted
@@ -23,6 +23,7 @@ from pipelines.kinds import Kind, Report
 
 def load(path: Path, overrides: Sequence[str], registry: Registry) -> EvaluatePlan:
     """A checked plan. Raises ConfigError listing every fault; metrics whose weights are missing are faults, too."""
+    from pipelines.engines import ENGINES
     from pipelines.stages.components import resolve_device
 
     faults = Faults()
@@ -31,6 +32,8 @@ def load(path: Path, overrides: Sequence[str], registry: Registry) -> EvaluatePl
         resolve_device(pipeline.engine.device)
     except MMFAError as error:
         faults.add_error(error)
+    if pipeline.engine.name not in ENGINES:
+        faults.add("engine.name", f"no engine is called {pipeline.engine.name!r}", did_you_mean(pipeline.engine.name, ENGINES))
     _check_animators(pipeline, registry, faults)
     _check_metrics(pipeline, registry, faults)
     if not pipeline.output.folder:

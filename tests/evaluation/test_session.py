@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from functools import partial
 from io import StringIO
 from pathlib import Path
@@ -13,11 +14,13 @@ import torch
 from rich.console import Console
 from tiny_training import SIDE, frozen, use_tiny_preset, write_dataset
 
-from mmfa_components.errors import ConfigError
+from mmfa_components.errors import ConfigError, PluginError
+from mmfa_components.kinds import ComponentSpec
 from mmfa_components.registry import Plugin, Registry, load_registry
 from mmfa_components.weights import WeightsFile
 from pipelines.evaluation.ablation import ablate
-from pipelines.evaluation.remember import RememberingDetector, RememberingLandmarks
+from pipelines.evaluation.cases import Cases
+from pipelines.evaluation.remember import RememberingDetector, RememberingLandmarks, build_metrics, sharing
 from pipelines.evaluation.session import EvaluateReport
 from pipelines.kinds.ablate import KIND as ABLATE
 from pipelines.kinds.evaluate import KIND
@@ -116,6 +119,34 @@ def test_a_second_run_measures_nothing_anew(run: tuple[Path, list[str], Evaluate
     again: Any = KIND.run(KIND.load(ROOT / "pipelines/evaluate.toml", given, registry), registry, Console(file=StringIO()))
     assert again.measured_before == again.cases == first.cases
     assert [t.plain() for t in again.tables] == [t.plain() for t in first.tables]
+
+
+def test_ctrl_c_keeps_what_is_measured(
+    run: tuple[Path, list[str], EvaluateReport], registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, given, first = run
+    measured = Cases.row
+
+    def stopped(self: Cases, row: str, runner: Any) -> None:
+        if row == "mmfa":
+            raise KeyboardInterrupt
+        measured(self, row, runner)
+
+    monkeypatch.setattr(Cases, "row", stopped)
+    shutil.copytree(folder / "parts", tmp_path / "out" / "parts")
+    more = [*given, f'output.folder="{tmp_path / "out"}"']
+    report: Any = KIND.run(KIND.load(ROOT / "pipelines/evaluate.toml", more, registry), registry, Console(file=StringIO()))
+    assert (report.exit_code, report.interrupted, report.control) == (130, True, {})
+    assert figure(report, "source repeated", "same/psnr") == figure(first, "source repeated", "same/psnr")
+    assert "interrupted: not all cases are in the tables" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_metric_that_says_nothing_of_itself_is_refused(registry: Registry) -> None:
+    own = load_registry()
+    spec = ComponentSpec("metric", "mute", lambda options, context: lambda results, references: None)
+    own.add(Plugin("mute", "tests", "1", "mute", (spec,)))
+    with pytest.raises(PluginError, match="says nothing of itself"):
+        build_metrics(("psnr", "mute"), {}, own, sharing(own.context("cpu")))
 
 
 def test_networks_see_each_image_once(registry: Registry) -> None:
