@@ -33,6 +33,7 @@ def save_weights(path: Path, module: nn.Module, name: str, facts: dict[str, str]
     """Write a module's tensors as an fp16 weights file whose metadata names the architecture; atomic."""
     partial = path.with_suffix(".part")
     save_file(half(module.state_dict()), partial, {"architecture": name, **facts})
+    partial.chmod(0o644)  # the writer keeps it to the user
     os.replace(partial, path)
 
 

@@ -14,6 +14,7 @@ from plugins.mmfa.animator import AnimatorOptions, make_animator
 HERE = Path(__file__).parent
 MODEL_VERSION = "1"
 BASE_DIGEST = "35ea325ca2c183b40f56a092f180caa7bad8197759a5a63ecb12a735e4a799fe"
+VAE_DIGEST = "3ccd3dd7ccf74170fae78aa306561dde90d6a8e37ae3f120e87e72d47f43c442"
 LICENCE = "research use only (see MODEL_CARD.md)"
 
 
@@ -50,6 +51,6 @@ def mmfa_weights() -> list[WeightsFile]:
     return [
         WeightsFile("mmfa_base", HERE / "mmfa_base.safetensors", "mmfa/base/1", BASE_DIGEST, LICENCE, "trained by this project"),
         WeightsFile("mmfa_paper", HERE / "mmfa_paper.safetensors", "mmfa/paper/1", "", "", f"not shipped: {own}"),
-        WeightsFile("mmfa_vae_base", HERE / "mmfa_vae_base.safetensors", "mmfa-vae/base/1", "", LICENCE, f"not shipped yet: {own}"),
+        WeightsFile("mmfa_vae_base", HERE / "mmfa_vae_base.safetensors", "mmfa-vae/base/1", VAE_DIGEST, LICENCE, "trained by this project"),
         WeightsFile("mmfa_vae_paper", HERE / "mmfa_vae_paper.safetensors", "mmfa-vae/paper/1", "", "", f"not shipped: {own}"),
     ]

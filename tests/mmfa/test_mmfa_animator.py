@@ -11,6 +11,7 @@ from mmfa_components.errors import ConfigError, PluginError, RecordError, Weight
 from mmfa_components.geometry.rotations import euler_to_matrix, geodesic_degrees
 from mmfa_components.geometry.squares import crop_squares, region_of_detection, to_crop
 from mmfa_components.registry import Registry, load_registry
+from mmfa_components.weights import metadata
 from pipelines.media import read_image
 
 ASSETS = Path(__file__).parents[2] / "assets"
@@ -107,9 +108,23 @@ def test_parts_give_the_records_they_declare(registry: Registry) -> None:
         assert isinstance(registry.build(kind, "mmfa", None, context)(frames), spec.gives[0])
 
 
-def test_the_vae_part_says_that_its_weights_are_not_shipped(registry: Registry) -> None:
-    with pytest.raises(WeightsError, match="mmfa_vae_base"):
-        registry.build("expression_vae", "mmfa", None, registry.context())
+def test_the_vae_part_rebuilds_features_it_was_made_for(registry: Registry) -> None:
+    vae = registry.build("expression_vae", "mmfa", None, registry.context())
+    latent = torch.randn(64, 32, generator=torch.Generator().manual_seed(0))
+    feature = vae.decode(latent)
+    again = vae.decode(vae.encode(feature).mean)
+    spread = (feature.feature - feature.feature.mean(0)).square().mean()
+    assert (again.feature - feature.feature).square().mean() < 0.3 * spread
+
+
+def test_the_vae_is_that_of_the_shipped_encoder(registry: Registry) -> None:
+    stated = metadata(registry.weights["mmfa_vae_base"].path)
+    assert stated["features_of"] == registry.weights["mmfa_base"].sha256
+
+
+def test_a_part_without_shipped_weights_says_so(registry: Registry) -> None:
+    with pytest.raises(WeightsError, match="mmfa_vae_paper"):
+        registry.build("expression_vae", "mmfa", {"preset": "paper"}, registry.context())
 
 
 def test_wrong_parts_are_named(registry: Registry) -> None:

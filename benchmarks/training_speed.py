@@ -1,0 +1,219 @@
+"""How fast training is, and where its time goes: whole steps, then each module alone, forward and backward.
+
+    python benchmarks/training_speed.py --batch 24 --steps 40                      one setting
+    python benchmarks/training_speed.py --levers                                   every lever by itself, then all of them
+    python benchmarks/training_speed.py --preset tiny --device cpu --batch 2 --steps 2   a rehearsal
+
+Pictures and judging networks are random: speed does not depend on what they show, and no file is needed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import attrs
+import torch
+from torch import Tensor
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from mmfa_components.losses.guide import GUIDE
+from mmfa_components.losses.perceptual import VGGFeatures, multi_scale_perceptual_loss
+from mmfa_components.networks.blocks import channels_last
+from mmfa_components.networks.presets import Sizes, preset
+from mmfa_components.registry import load_registry
+from pipelines.stages.components import resolve_device
+from pipelines.training.dataset import FaceClips
+from pipelines.training.schema import Losses, Run, Schedule, TrainPipeline
+from pipelines.training.step import REGION_SIDE, Frozen
+from pipelines.training.trainer import Trainer
+
+WARM_UP = 5
+CLIPS, FRAMES = 8, 8
+
+
+def random_clips(side: int, device: torch.device) -> FaceClips:
+    """A few clips of noise with the identity as rotation and the face in the middle."""
+    part = {
+        "rgb": torch.randint(0, 256, (FRAMES, 3, side, side), dtype=torch.uint8),
+        "rotation": torch.eye(3).expand(FRAMES, 3, 3),
+        "region": torch.tensor([[side / 2, side / 2, 0.9 * side, 0.0]]).expand(FRAMES, 4),
+        "guide": torch.full((FRAMES, len(GUIDE), 2), side / 2),
+    }
+    return FaceClips.join([part] * CLIPS, device)
+
+
+def judges(device: torch.device, levers: Levers) -> Frozen:
+    """VGG-16 with random weights and the shipped landmark network."""
+    vgg = VGGFeatures().eval().to(device)
+    if levers.channels_last:
+        channels_last(vgg)
+    context = load_registry().context(device, torch.float32)
+    return Frozen(vgg, None, context.build("landmark_detector", "facemesh", {}).region_points)
+
+
+@attrs.frozen
+class Levers:
+    """What may be changed for speed. ``levels``: pyramid levels of the perceptual loss; it and ``landmarks`` change the result."""
+
+    channels_last: bool = True
+    compile: bool = False
+    precision: str = "auto"
+    levels: tuple[int, int, int] = (1, 1, 2)
+    landmarks: bool = True
+
+    def __str__(self) -> str:
+        parts = [f"{f.name}={getattr(self, f.name)}" for f in attrs.fields(Levers)]
+        return " ".join(parts).replace(", ", ",")
+
+
+def make_trainer(sizes: Sizes, levers: Levers, batch: int, device: torch.device) -> Trainer:
+    """A trainer with every loss in, from its first step on."""
+    pipeline = TrainPipeline(
+        losses=Losses(landmarks=80.0 if levers.landmarks else 0.0, levels=levers.levels),
+        schedule=Schedule(adversarial_from=0, landmarks_from=0, landmarks_ramp=1),
+        run=Run(batch=batch, compile=levers.compile, channels_last=levers.channels_last, precision=levers.precision),  # type: ignore[arg-type]
+    )
+    return Trainer(sizes, pipeline, judges(device, levers), device)
+
+
+def clock(device: torch.device) -> float:
+    """Seconds, once all work given to the device is done."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
+
+
+def whole_steps(trainer: Trainer, clips: FaceClips, steps: int) -> dict[str, float]:
+    """Pairs a second of whole training steps, seconds of the first one (compilation), and the most memory."""
+    device = trainer.device
+    start = clock(device)
+    trainer.train_step(clips)
+    first = clock(device) - start
+    for _ in range(min(WARM_UP, steps)):
+        trainer.train_step(clips)
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    start = clock(device)
+    for _ in range(steps):
+        trainer.train_step(clips)
+    seconds = (clock(device) - start) / steps
+    memory = torch.cuda.max_memory_allocated(device) / 2**30 if device.type == "cuda" else 0.0
+    return {"pairs_per_second": trainer.pipeline.run.batch / seconds, "ms_per_step": 1e3 * seconds, "first_step_s": first, "memory_gib": memory}
+
+
+def module_work(trainer: Trainer, clips: FaceClips) -> Iterator[tuple[str, Callable[[], list[Tensor]]]]:
+    """Each module with what it is called with in one step."""
+    model, step = trainer.model, trainer.generator_step
+    pairs, transform = trainer.pairs(clips)
+    count = len(pairs)
+    images = torch.cat([pairs.source, pairs.driving, transform.warp_image(pairs.driving)])
+    with torch.no_grad():
+        canonical = model.keypoint_detector(pairs.source)
+        feature = model.expression_encoder(images)
+        volume = model.appearance_extractor(pairs.source).detach()
+        frame = torch.eye(3, device=images.device).expand(count, 3, 3)
+        flow, occlusion = model.dense_motion(volume, canonical, canonical + 0.1, frame)
+    four = feature.repeat(2, 1)[: 4 * count]
+    results = [pairs.driving.clone().requires_grad_(True)]
+    moving = volume.clone().requires_grad_(True)
+    yield "keypoint_detector (3 images)", lambda: [model.keypoint_detector(images)]
+    yield "affine_estimator (3)", lambda: list(model.affine_estimator(images))
+    yield "expression_encoder (3)", lambda: [model.expression_encoder(images)]
+    yield "expression_decoder (4)", lambda: [model.expression_decoder(four, canonical.repeat(4, 1, 1))]
+    yield "appearance_extractor", lambda: [model.appearance_extractor(pairs.source)]
+    yield "dense_motion", lambda: list(model.dense_motion(moving, canonical, canonical + 0.1, frame))
+    yield "generator", lambda: list(model.generator(moving, flow, occlusion))
+    yield "discriminator (2)", lambda: [trainer.discriminator(torch.cat([pairs.driving, results[0]]))[0]]
+    perceptual = step.frozen.perceptual
+    sizes = [torch.nn.functional.avg_pool2d(results[0], k) for k in (4, 2)] + results
+    yield "VGG-16, all levels", lambda: [multi_scale_perceptual_loss(perceptual, sizes, pairs.driving, step.weights.levels)]
+    if step.frozen.landmarks is not None:
+        detect = step.frozen.landmarks
+        region = torch.rand(count, 3, REGION_SIDE, REGION_SIDE, device=images.device, requires_grad=True)
+        yield "landmark network (result)", lambda: [detect(region)]
+
+
+def by_module(trainer: Trainer, clips: FaceClips, repeats: int) -> dict[str, dict[str, float]]:
+    """Milliseconds forward and backward of each module alone."""
+    found: dict[str, dict[str, float]] = {}
+    device = trainer.device
+    for name, work in module_work(trainer, clips):
+        forward = backward = 0.0
+        for number in range(repeats + 2):
+            with trainer._precision():
+                start = clock(device)
+                outputs = work()
+                middle = clock(device)
+            torch.stack([o.float().mean() for o in outputs if o.requires_grad]).sum().backward(retain_graph=True)
+            end = clock(device)
+            if number >= 2:
+                forward, backward = forward + middle - start, backward + end - middle
+            trainer.optimizer.zero_grad(set_to_none=True)
+        found[name] = {"forward_ms": 1e3 * forward / repeats, "backward_ms": 1e3 * backward / repeats}
+    return found
+
+
+def settings(options: argparse.Namespace) -> list[Levers]:
+    """The settings to measure."""
+    given = Levers(not options.no_channels_last, options.compile, options.precision, tuple(options.levels), not options.no_landmarks)
+    if not options.levers:
+        return [given]
+    plain = Levers(channels_last=False, precision="float32")
+    half = attrs.evolve(plain, precision="auto")
+    last = attrs.evolve(half, channels_last=True)
+    return [plain, half, last, attrs.evolve(last, levels=(1, 1, 1)), attrs.evolve(last, compile=True), attrs.evolve(last, landmarks=False)]
+
+
+def main() -> int:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--preset", default="base", help="base, paper, or tiny for a rehearsal")
+    parser.add_argument("--batch", type=int, default=24)
+    parser.add_argument("--steps", type=int, default=40)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--precision", default="auto", choices=("auto", "float32", "bfloat16"))
+    parser.add_argument("--levels", type=int, nargs=3, default=(1, 1, 2), help="pyramid levels of the perceptual loss")
+    parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--no-channels-last", action="store_true")
+    parser.add_argument("--no-landmarks", action="store_true")
+    parser.add_argument("--levers", action="store_true", help="measure every lever by itself")
+    parser.add_argument("--json", type=Path, help="write the figures to this file as well")
+    options = parser.parse_args()
+    device = resolve_device(options.device)
+    if options.preset == "tiny":
+        sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+        from tiny_training import use_tiny_preset
+
+        use_tiny_preset()
+    sizes = preset(options.preset)
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+    torch.backends.cudnn.benchmark = device.type == "cuda"
+    clips = random_clips(sizes.image, device)
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
+    print(f"{options.preset}, batch {options.batch}, {options.steps} steps, {name}, torch {torch.__version__}", flush=True)
+    rows: list[dict[str, Any]] = []
+    for levers in settings(options):
+        trainer = make_trainer(sizes, levers, options.batch, device)
+        figures = whole_steps(trainer, clips, options.steps)
+        rows.append({"levers": attrs.asdict(levers), **figures})
+        speed = f"{figures['pairs_per_second']:8.1f} images/s  {figures['ms_per_step']:8.1f} ms  {figures['memory_gib']:5.1f} GiB"
+        print(f"{speed}  {levers}", flush=True)
+    modules = by_module(trainer, clips, max(2, options.steps // 4))
+    total = sum(m["forward_ms"] + m["backward_ms"] for m in modules.values())
+    for part, ms in sorted(modules.items(), key=lambda item: -sum(item[1].values())):
+        share = (ms["forward_ms"] + ms["backward_ms"]) / total
+        print(f"{part:<30} {ms['forward_ms']:8.2f} ms forward {ms['backward_ms']:8.2f} ms backward {100 * share:5.1f} %")
+    if options.json:
+        options.json.write_text(json.dumps({"device": name, "settings": rows, "modules": modules}, indent=2) + "\n", encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
