@@ -136,6 +136,24 @@ class Animator(Protocol):
         ...
 
 
+@attrs.frozen
+class MetricFacts:
+    """What every table says of a metric.
+
+    title: of its column.  definition, range, backbone: for the footnote; backbone is "none" where there is no network, and says plainly
+    when it stands in for another.  higher: True when higher is better.  digits: shown after the decimal point.
+    cross: what results are compared with where source and driver are different people: "source", "driving", or "" (not measured there).
+    """
+
+    title: str
+    definition: str
+    range: str
+    backbone: str
+    higher: bool
+    digits: int = 3
+    cross: str = attrs.field(default="", validator=attrs.validators.in_(("source", "driving", "")))
+
+
 @runtime_checkable
 class RegionalAnimator(Protocol):
     """What an animator may do besides: eyes and mouth moved apart from the rest of the face. Others render a RegionalMotion as Motion."""
@@ -159,4 +177,17 @@ class NeutralAnimator(Protocol):
 
 
 class Metric(Protocol):
+    """Compares pairs of images: (N,), one figure a pair, NaN where it cannot be told (no face)."""
+
+    facts: MetricFacts
+
     def __call__(self, results: r.Frames, references: r.Frames) -> torch.Tensor: ...
+
+
+class SetMetric(Protocol):
+    """Compares two sets of images: features (N, D) of any number of images at a time, then one distance of the two sets."""
+
+    facts: MetricFacts
+
+    def features(self, frames: r.Frames) -> torch.Tensor: ...
+    def distance(self, results: torch.Tensor, references: torch.Tensor) -> float: ...

@@ -14,14 +14,15 @@ from mmfa_components.weights import load_into
 COUNTER = "num_batches_tracked"  # of batch norm; files older than torch 0.4.1 lack it and evaluation does not use it
 
 
-def read_state_dict(path: Path, fix: str) -> dict[str, Tensor]:
+def read_state_dict(path: Path, fix: str, nested: str = "state_dict") -> dict[str, Tensor]:
     """The tensors of a state dict, on the CPU. Pickles are read with ``weights_only``: nothing in them is executed.
 
-    A dict nested under ``state_dict`` is taken out and the prefix ``module.`` (of DataParallel) is dropped.
+    A dict nested under ``nested`` is taken out and the prefix ``module.`` (of DataParallel) is dropped.
 
     Args:
         path: ``.safetensors``, else any file of ``torch.save``.
         fix: told to the user when the file is no good.
+        nested: key the state dict may lie under.
 
     Raises:
         WeightsError: the file is missing, truncated, or holds something else than named tensors.
@@ -36,20 +37,20 @@ def read_state_dict(path: Path, fix: str) -> dict[str, Tensor]:
     except Exception as error:  # torch.load raises nearly anything on a damaged file
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise WeightsError(f"damaged, truncated or no weights file ({reason})", where=str(path), fix=fix) from error
-    if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
-        content = content["state_dict"]
+    if isinstance(content, dict) and isinstance(content.get(nested), dict):
+        content = content[nested]
     if not isinstance(content, dict) or not content or not all(isinstance(v, Tensor) for v in content.values()):
         raise WeightsError(f"holds a {type(content).__name__} instead of named tensors", where=str(path), fix=fix)
     return {str(name).removeprefix("module."): tensor for name, tensor in content.items()}
 
 
-def load_state_dict_file(path: Path, module: nn.Module, fix: str) -> None:
+def load_state_dict_file(path: Path, module: nn.Module, fix: str, nested: str = "state_dict") -> None:
     """Load the file into ``module`` exactly (counters of batch norm may be missing).
 
     Raises:
         WeightsError: see :func:`read_state_dict`; also when names or shapes are those of another architecture.
     """
-    tensors = read_state_dict(path, fix)
+    tensors = read_state_dict(path, fix, nested)
     counters = {k: v for k, v in module.state_dict().items() if k.endswith(COUNTER)}
     try:
         load_into(module, {**counters, **tensors}, str(path))

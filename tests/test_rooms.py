@@ -24,6 +24,8 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
     "face_alignment": ("plugins/face_alignment/",),
     "tflite": ("plugins/facemesh/convert.py",),
     "tomllib": ("pipelines/",),
+    "matplotlib": ("pipelines/evaluation/figures.py",),
+    "jinja2": ("pipelines/evaluation/document.py",),
     "fsspec": ("pipelines/remote/", "cache/remote.py"),
 }
 """Libraries that only some rooms may import."""
@@ -40,11 +42,12 @@ NEVER: dict[str, tuple[str, ...]] = {
     "mmfa_components/perception/": ("os", "pathlib", "io", "mmfa_components.registry"),
     "plugins/": ("cache", "pipelines", "zarr", "av"),
     "cache/": ("pipelines", "plugins", "mmfa_components.networks", "mmfa_components.perception"),
-    "pipelines/config/": ("plugins", "pipelines.training"),
+    "pipelines/evaluation/": ("plugins", "ray"),
+    "pipelines/config/": ("plugins", "pipelines.evaluation", "pipelines.training"),
     "pipelines/remote/": ("pipelines.config", "pipelines.stages", "pipelines.engines", "pipelines.media", "cache", "plugins", "torch"),
     "pipelines/media/": ("pipelines.config", "pipelines.stages", "pipelines.engines", "mmfa_components.registry", "cache", "plugins"),
-    "pipelines/stages/": ("pipelines.engines", "pipelines.reports", "pipelines.training", "plugins", "ray", "rich"),
-    "pipelines/engines/": ("pipelines.training", "pipelines.editing", "plugins"),
+    "pipelines/stages/": ("pipelines.evaluation", "pipelines.engines", "pipelines.reports", "pipelines.training", "plugins", "ray", "rich"),
+    "pipelines/engines/": ("pipelines.evaluation", "pipelines.training", "pipelines.editing", "plugins"),
     "pipelines/editing/": ("pipelines.training", "plugins", "ray", "av"),
     "pipelines/reports/": ("pipelines.engines", "pipelines.stages", "pipelines.training", "cache", "plugins"),
 }  # fmt: skip

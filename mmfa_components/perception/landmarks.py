@@ -51,6 +51,9 @@ class LandmarkRotation:
 
     def __call__(self, landmarks: Landmarks) -> Rotation:
         """Solve for the head rotation."""
+        return Rotation(self.solve(landmarks)[0])
+
+    def solve(self, landmarks: Landmarks) -> tuple[Tensor, Tensor, Tensor]:
+        """Rotation (N, 3, 3), scale (N,) in pixels per unit of the canonical face, translation (N, 3) in pixels, z to the viewer."""
         flipped = landmarks.points[:, self.used].float() * torch.tensor([1.0, 1.0, -1.0], device=landmarks.device)  # z to the viewer
-        rotation, _, _ = procrustes(self.canonical, flipped, self.weights)
-        return Rotation(rotation)
+        return procrustes(self.canonical, flipped, self.weights)

@@ -26,6 +26,8 @@ MODULES: Mapping[str, str] = {
     "prepare_dataset": "pipelines.kinds.prepare_dataset",
     "train": "pipelines.kinds.train",
     "train_vae": "pipelines.kinds.train_vae",
+    "evaluate": "pipelines.kinds.evaluate",
+    "ablate": "pipelines.kinds.ablate",
 }
 """Kinds by the name a pipeline file gives, and where they are; a module is imported when its kind is asked for."""
 

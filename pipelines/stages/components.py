@@ -139,16 +139,17 @@ def build_described(registry: Registry, base: Context, kind: str, part: Part, wh
     parts: list[Mapping[str, Any]] = []
 
     def build_part(kind: str, name: str, options: Any) -> Any:
-        parts.append(_describe(registry, kind, name, options))
+        parts.append(fingerprint(registry, kind, name, options))
         return registry.build(kind, name, options, context)
 
     context: Context = attrs.evolve(base, weights=catalogue, build=build_part)
     component = registry.build(kind, part.name, part.options, context, where)
-    described = _describe(registry, kind, part.name, part.options)
+    described = fingerprint(registry, kind, part.name, part.options)
     return component, {**described, "parts": parts, "weights": dict(sorted(catalogue.used.items()))}
 
 
-def _describe(registry: Registry, kind: str, name: str, options: Any) -> dict[str, Any]:
+def fingerprint(registry: Registry, kind: str, name: str, options: Any) -> dict[str, Any]:
+    """What decides a component's results: kind, name, version, options; files that options name count by their content."""
     spec = registry.spec(kind, name)
     values = attrs.asdict(make_options(spec, options, f"{kind}.{name}"))
     for key, value in values.items():

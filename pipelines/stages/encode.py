@@ -97,3 +97,19 @@ def opaque(image: StillImage) -> Tensor:
     alpha = image.alpha[..., None].float() / 255
     mixed: Tensor = image.rgb.float() * alpha + 255 * (1 - alpha)
     return mixed.round().to(torch.uint8)
+
+
+@attrs.frozen(eq=False)
+class FrameUnit:
+    """One frame of a clip to encode as a portrait, cropped by the clip's square (4,)."""
+
+    path: Path
+    frame: int
+    square: Tensor
+
+
+def encode_frame(worker: Worker, unit: FrameUnit) -> Record:
+    """The identity seen in one frame of a clip, on the CPU. Raises MediaError."""
+    rgb = worker.frames.read(unit.path, unit.frame, unit.frame + 1)
+    identity: Record = worker.animator.encode(crop_frames(rgb, unit.square, worker.animator.crop_size, worker.device))
+    return identity.to("cpu")

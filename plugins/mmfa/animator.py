@@ -13,6 +13,7 @@ from mmfa_components.errors import ConfigError, RecordError, did_you_mean
 from mmfa_components.geometry.compose import compose
 from mmfa_components.geometry.regions import blend_regions, keypoint_regions
 from mmfa_components.kinds import ComponentSpec, Context
+from mmfa_components.networks.presets import preset
 
 GIVES: Mapping[str, tuple[type[r.Record], ...]] = {
     "rotation_estimator": (r.Rotation,),
@@ -60,17 +61,16 @@ def make_animator(options: AnimatorOptions, context: Context) -> MMFAAnimator:
             raise ConfigError(f"{kind} {name!r} does not give {wanted}", where=f"animator.options.{kind}", fix="choose another")
         own = {"preset": options.preset, "weights": options.weights} if name == "mmfa" else {}
         built[kind] = context.build(kind, name, {**own, **options.parts.get(kind, {})})
-    return MMFAAnimator(built, specs["rotation_estimator"])
+    return MMFAAnimator(built, specs["rotation_estimator"], preset(options.preset).image)
 
 
 class MMFAAnimator:
     """MMFA on 256x256 crops (paper Fig. 2). All methods take and give records on one device."""
 
-    crop_size = 256
     motion: type[r.Record] = r.Motion
 
-    def __init__(self, parts: Mapping[str, Any], rotation_spec: ComponentSpec) -> None:
-        self.parts = parts
+    def __init__(self, parts: Mapping[str, Any], rotation_spec: ComponentSpec, crop_size: int = 256) -> None:
+        self.parts, self.crop_size = parts, crop_size
         self.rotation_needs = rotation_spec.needs
 
     def encode(self, crops: r.Frames) -> r.Identity:

@@ -9,7 +9,7 @@ import attrs
 from mmfa_components import records as r
 from mmfa_components.errors import WeightsError
 from mmfa_components.hookspecs import hookimpl
-from mmfa_components.kinds import ComponentSpec, Context, NoOptions
+from mmfa_components.kinds import ComponentSpec, Context, MetricFacts, NoOptions
 from mmfa_components.weights import WeightsFile
 from plugins.packaged.sources import SOURCES, weights_path
 
@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 
     from plugins.image_metrics import ImageMetric
     from plugins.packaged.csim import IdentitySimilarity
+
+
+LPIPS_FACTS = MetricFacts(
+    "LPIPS", "weighted squared distance of unit-length features, mean over pixels, sum over five layers (Zhang et al. 2018, version 0.1)",
+    "0 (equal images) upwards, seldom above 1", "AlexNet with the published linear heads", False, 3,
+)  # fmt: skip
 
 
 @attrs.frozen
@@ -43,7 +49,7 @@ def _lpips(options: NoOptions, context: Context) -> ImageMetric:
 
     network = LPIPS()
     load_fetched("lpips_alex", network, context)
-    return ImageMetric(network)
+    return ImageMetric(network, LPIPS_FACTS)
 
 
 def _csim(options: CsimOptions, context: Context) -> IdentitySimilarity:

@@ -7,11 +7,15 @@ from torch import Tensor
 
 from mmfa_components import records as r
 from mmfa_components.errors import PluginError, RecordError
-from mmfa_components.geometry.squares import region_of_detection
-from mmfa_components.kinds import Context, FaceDetector, LandmarkDetector
+from mmfa_components.kinds import Context, FaceDetector, LandmarkDetector, MetricFacts
+from mmfa_components.perception.faces import FaceReader
 from plugins.packaged.sface import SFace, SFaceNetwork
 
-LEAST_PRESENCE = 0.5  # of a face, said by the landmark network
+FACTS = MetricFacts(
+    "CSIM", "cosine of the identity embeddings of the two faces, each aligned by its own landmarks", "-1 to 1 (same embedding)",
+    "SFace, 128 numbers (stands in for the paper's backbone, which is not named; not comparable with figures of other backbones)",
+    True, 3, "source",
+)  # fmt: skip
 
 
 class IdentitySimilarity:
@@ -22,8 +26,10 @@ class IdentitySimilarity:
     references are aligned each by its own landmarks and may differ in size.
     """
 
+    facts = FACTS
+
     def __init__(self, sface: SFace, faces: FaceDetector, landmarks: LandmarkDetector) -> None:
-        self.sface, self.faces, self.landmarks = sface, faces, landmarks
+        self.sface, self.read = sface, FaceReader(faces, landmarks)
 
     def __call__(self, results: r.Frames, references: r.Frames) -> Tensor:
         """Compare image by image. Raises RecordError when the counts differ."""
@@ -36,19 +42,11 @@ class IdentitySimilarity:
     def embeddings(self, frames: r.Frames) -> tuple[Tensor, Tensor]:
         """Unit vectors (N, 128), zeros where no face was found, and whether one was found (N,)."""
         rgb = frames.rgb.float()
-        found = torch.zeros(len(rgb), dtype=torch.bool, device=rgb.device)
+        points, found = self.read(frames)
         vectors = rgb.new_zeros(len(rgb), 128)
-        faces = self.faces(frames)
-        images = faces.image.tolist()
-        first = [row for row, image in enumerate(images) if image not in images[:row]]  # best score first within one image
-        if not first:
+        if not bool(found.any()):
             return vectors, found
-        where = faces.image[first]
-        mesh = self.landmarks(r.Frames(rgb[where]), r.FaceRegions(region_of_detection(faces.points[first])))
-        sure = mesh.presence >= LEAST_PRESENCE
-        where, points = where[sure], mesh.points[sure]
-        found[where] = True
-        return vectors.index_put((where,), self.sface.embed(self.sface.align(rgb[where], points))), found
+        return vectors.index_put((found.nonzero().flatten(),), self.sface.embed(self.sface.align(rgb[found], points[found]))), found
 
 
 def make_csim(face_detector: str, landmark_detector: str, context: Context) -> IdentitySimilarity:

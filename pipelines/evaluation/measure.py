@@ -1,0 +1,82 @@
+"""All metrics of one scene."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+import torch
+from torch import Tensor
+
+from mmfa_components.perception.contour import contour_points
+from mmfa_components.perception.faces import FaceReader
+from mmfa_components.perception.pose import MeshPose
+from mmfa_components.records import Frames
+from pipelines.evaluation.scenes import SIDE, Scene
+
+BATCH = 8
+
+
+@attrs.frozen
+class Instruments:
+    """What measures, on one device. metrics: by name.  read: faces of images.  pose: head pose (N, 6).  device: where they live."""
+
+    metrics: Mapping[str, Any]
+    read: FaceReader
+    pose: MeshPose
+    device: torch.device
+
+    @property
+    def csim(self) -> Any | None:
+        """The metric of identity, when it is among the metrics."""
+        return self.metrics.get("csim")
+
+
+def is_set(metric: Any) -> bool:
+    """True for metrics that compare sets of images."""
+    return hasattr(metric, "distance")
+
+
+def in_protocol(metric: Any, protocol: str) -> bool:
+    """Whether a metric is measured in a protocol."""
+    return protocol == "same" or bool(metric.facts.cross)
+
+
+@torch.inference_mode()
+def measure_scene(instruments: Instruments, scene: Scene, protocol: str) -> dict[str, Tensor]:
+    """The figures of one scene by name: ``value/NAME`` (N,) of pair metrics, ``results/NAME`` and ``references/NAME`` (N, D) features of
+    set metrics, ``face`` and ``reference_face`` (N,) whether results and driving frames show one (bool).
+    """
+    parts: dict[str, list[Tensor]] = {}
+    for start in range(0, len(scene.results), BATCH):
+        results, driving = (Frames(t[start : start + BATCH].to(instruments.device)) for t in (scene.results, scene.driving))
+        source = Frames(scene.source.to(instruments.device).expand_as(results.rgb))
+        for name, metric in instruments.metrics.items():
+            if not in_protocol(metric, protocol):
+                continue
+            reference = source if protocol == "cross" and metric.facts.cross == "source" else driving
+            if is_set(metric):
+                parts.setdefault(f"results/{name}", []).append(metric.features(results))
+                if reference is driving or start == 0:
+                    kept = reference if reference is driving else Frames(source.rgb[:1])
+                    parts.setdefault(f"references/{name}", []).append(metric.features(kept))
+            else:
+                parts.setdefault(f"value/{name}", []).append(metric(results, reference))
+        parts.setdefault("face", []).append(instruments.read(results)[1])
+        parts.setdefault("reference_face", []).append(instruments.read(driving)[1])
+    return {name: torch.cat(values).cpu() for name, values in parts.items()}
+
+
+@torch.inference_mode()
+def measure_motion(instruments: Instruments, rgb: Tensor) -> dict[str, Tensor]:
+    """``contour`` (N, 68, 2) in pixels at 256, ``pose`` (N, 6) as MeshPose gives it, both NaN where no face is seen."""
+    contours, poses = [], []
+    for part in rgb.split(BATCH):
+        points, found = instruments.read(Frames(part.to(instruments.device)))
+        poses.append(instruments.pose.of_points(points, found, part.shape[-1]).cpu())
+        flat = points.new_full((len(found), 68, 2), torch.nan)
+        if bool(found.any()):
+            flat[found] = contour_points(points[found])[..., :2]
+        contours.append(flat.cpu() * (SIDE / part.shape[-1]))
+    return {"contour": torch.cat(contours), "pose": torch.cat(poses)}
