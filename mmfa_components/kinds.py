@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import attrs
 import torch
@@ -133,6 +133,19 @@ class Animator(Protocol):
     def decompose(self, crops: r.Frames, landmarks: r.Landmarks) -> r.Record: ...
     def render(self, identity: Any, source: Any, driving: Any) -> r.Frames:
         """Render frames: identity and source motion with N = 1 or N = frames, driving motion with N = frames."""
+        ...
+
+
+@runtime_checkable
+class RegionalAnimator(Protocol):
+    """What an animator may do besides: eyes and mouth moved apart from the rest of the face. Others render a RegionalMotion as Motion."""
+
+    def regions(self, identity: Any, source: Any, landmarks: r.Landmarks) -> r.KeypointRegions:
+        """Which keypoints of portraits belong to which region: identity, motion and landmarks (crop pixels) of N portraits."""
+        ...
+
+    def render_regions(self, identity: Any, source: Any, driving: r.RegionalMotion, regions: r.KeypointRegions) -> r.Frames:
+        """As ``render``, each region with its own expression; regions with N = 1 or N = frames."""
         ...
 
 

@@ -9,9 +9,11 @@ from mmfa_components.records.motion import (
     Deformation,
     Expression,
     Identity,
+    KeypointRegions,
     Keypoints,
     Latent,
     Motion,
+    RegionalMotion,
 )
 from mmfa_components.records.perception import (
     ContourLandmarks,
@@ -28,6 +30,6 @@ from mmfa_components.records.timing import Timestamps
 
 __all__ = [
     "Affine", "Appearance", "CanonicalKeypoints", "ContourLandmarks", "Deformation", "DenseMotion", "Expression", "FaceDetections",
-    "FaceFrames", "FaceRegions", "FaceTrack", "Frames", "Identity", "Keypoints", "Landmarks", "Latent", "MeshLandmarks", "Motion", "Record",
-    "Rendering", "Rotation", "Scores", "Timestamps", "tensor",
+    "FaceFrames", "FaceRegions", "FaceTrack", "Frames", "Identity", "KeypointRegions", "Keypoints", "Landmarks", "Latent", "MeshLandmarks",
+    "Motion", "Record", "RegionalMotion", "Rendering", "Rotation", "Scores", "Timestamps", "tensor",
 ]  # fmt: skip

@@ -74,6 +74,28 @@ class Motion(Record):
 
 
 @attrs.frozen(eq=False)
+class RegionalMotion(Motion):
+    """Motion whose eyes and mouth have expressions of their own; ``expression`` is that of the rest of the face.
+
+    rotation, scale, translation, expression: as in Motion.  eyes: (N, E) float.  mouth: (N, E) float.
+    """
+
+    eyes: Tensor = tensor("N", "E")
+    mouth: Tensor = tensor("N", "E")
+
+
+@attrs.frozen(eq=False)
+class KeypointRegions(Record):
+    """How far each keypoint belongs to the eyes (with brows) and to the mouth; what is left of 1 is the rest of the face.
+
+    eyes: (N, K) float in [0, 1].  mouth: (N, K) float in [0, 1], eyes + mouth <= 1.
+    """
+
+    eyes: Tensor = tensor("N", "K")
+    mouth: Tensor = tensor("N", "K")
+
+
+@attrs.frozen(eq=False)
 class Latent(Record):
     """Gaussian posterior of the expression VAE (eq. 10).
 

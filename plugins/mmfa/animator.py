@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import attrs
+from torch import Tensor
 
 from mmfa_components import records as r
 from mmfa_components.errors import ConfigError, RecordError, did_you_mean
 from mmfa_components.geometry.compose import compose
+from mmfa_components.geometry.regions import blend_regions, keypoint_regions
 from mmfa_components.kinds import ComponentSpec, Context
 
 GIVES: Mapping[str, tuple[type[r.Record], ...]] = {
@@ -86,15 +88,39 @@ class MMFAAnimator:
 
     def render(self, identity: r.Identity, source: r.Motion, driving: r.Motion) -> r.Frames:
         """Frames (N, 3, 256, 256) of the identity moved from its own motion ``source`` to ``driving`` (eq. 5 for both)."""
-        canonical, appearance = r.CanonicalKeypoints(identity.canonical), r.Appearance(identity.volume)
-        posed = []
-        for motion in (source, driving):
-            rows = canonical if len(canonical) in (1, len(motion)) else r.CanonicalKeypoints(canonical.points[:1])
-            deformation = self.parts["expression_codec"].decode(r.Expression(motion.expression), rows)
-            posed.append(compose(rows, deformation, motion))
-        flow: r.DenseMotion = self.parts["dense_motion"](appearance, *posed)
+        return self._render(identity, self.pose(identity, source), self.pose(identity, driving))
+
+    def pose(self, identity: r.Identity, motion: r.Motion) -> r.Keypoints:
+        """Keypoints of the identity in a motion (eq. 4, 5); one row of the identity serves all rows of the motion."""
+        rows = _rows(identity, motion)
+        return compose(rows, self._deform(motion.expression, rows), motion)
+
+    def regions(self, identity: r.Identity, source: r.Motion, landmarks: r.Landmarks) -> r.KeypointRegions:
+        """Which keypoints of portraits are near the eyes and the mouth, as the landmarks (N, P, 3), in pixels of the crops, show them."""
+        points = self.pose(identity, source).points[..., :2]
+        return keypoint_regions(points, landmarks.points[..., :2].to(points) * (2 / self.crop_size) - 1)
+
+    def render_regions(self, identity: r.Identity, source: r.Motion, driving: r.RegionalMotion, regions: r.KeypointRegions) -> r.Frames:
+        """As ``render``, but keypoints of the eyes and of the mouth are deformed by their own expressions."""
+        rows = _rows(identity, driving)
+        rest, eyes, mouth = (self._deform(e, rows) for e in (driving.expression, driving.eyes, driving.mouth))
+        posed = compose(rows, blend_regions(rest, eyes, mouth, regions), driving)
+        return self._render(identity, self.pose(identity, source), posed)
+
+    def _deform(self, expression: Tensor, rows: r.CanonicalKeypoints) -> r.Deformation:
+        deformation: r.Deformation = self.parts["expression_codec"].decode(r.Expression(expression), rows)
+        return deformation
+
+    def _render(self, identity: r.Identity, source: r.Keypoints, driving: r.Keypoints) -> r.Frames:
+        appearance = r.Appearance(identity.volume)
+        flow: r.DenseMotion = self.parts["dense_motion"](appearance, source, driving)
         rendering: r.Rendering = self.parts["generator"](appearance, flow)
         return r.Frames(rendering.image.clamp(0, 1))
+
+
+def _rows(identity: r.Identity, motion: r.Motion) -> r.CanonicalKeypoints:
+    points = identity.canonical
+    return r.CanonicalKeypoints(points if len(points) in (1, len(motion)) else points[:1])
 
 
 def _hand_over(need: type[r.Record], crops: r.Frames, landmarks: r.Landmarks) -> r.Record:
