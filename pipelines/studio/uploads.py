@@ -85,7 +85,7 @@ def admit(partial: Path, slot: Slot, name: str) -> Upload:
     try:
         with partial.open("rb") as file:
             kind = sniff(file.read(64))
-        if kind not in kinds:
+        if kind is None or kind not in kinds:
             other = "a picture" if kind in IMAGES else "a video" if kind in VIDEOS else "of a kind the studio does not know"
             raise MediaError(f"This file is {other}, but {wanted} is needed here", fix=fix)
         path = partial.replace(partial.with_suffix(kinds[kind]))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
+import attrs
+import torch
 from PIL import Image
 from rich.console import Console
 from torch import Tensor
@@ -20,11 +22,17 @@ from pipelines.config.schema import Cache, Pipeline
 from pipelines.engines.clips import Clip, Preparation, input_report
 from pipelines.engines.in_process import InProcessEngine
 from pipelines.engines.progress import Progress, Step, watched
+from pipelines.stages.components import Facts
+from pipelines.stages.crop import crop_frames
 from pipelines.stages.encode import Portrait, StillUnit, encode_still
+from pipelines.stages.frames import to_bytes
 from pipelines.stages.render import RenderUnit, render_span
 from pipelines.stages.store import Store
+from pipelines.stages.transfer import find_reference
+from pipelines.stages.worker import Worker
 
 T = TypeVar("T")
+U = TypeVar("U")
 SPAN = 8
 """Frames in one unit of work: short, so that a picture for one page does not wait long behind the clip of another."""
 
@@ -40,6 +48,7 @@ class StudioWorker:
         self._engine: InProcessEngine | None = None
         self._threads = ThreadPoolExecutor(4, thread_name_prefix="mmfa-studio")
         self._building = asyncio.Lock()
+        self._reading = asyncio.Lock()
 
     async def engine(self) -> InProcessEngine:
         """The engine, built when it is not there yet."""
@@ -57,25 +66,29 @@ class StudioWorker:
         engine = await self.engine()
         return await self.call(lambda: next(iter(engine.map(encode_still, [StillUnit(path, self.pipeline.face)]))))
 
-    async def clip(self, path: Path, cache: Path, watcher: Callable[[Step], None]) -> Clip:
-        """Follow the face of a video and read its motion into ``cache``. Raises MediaError or NoFaceError.
+    async def clip(self, path: Path, cache: Path, watcher: Callable[[Step], None]) -> tuple[Clip, int]:
+        """Follow the face of a video and read its motion into ``cache``; gives the clip and its reference frame.
 
-        ``watcher`` may raise KeyboardInterrupt to stop; that passes through as asyncio.CancelledError.
+        One clip at a time, whosever it is. ``watcher`` is told every step and may raise KeyboardInterrupt to stop.
+        Raises MediaError or NoFaceError, or the stop as an exception of its own.
         """
         engine = await self.engine()
 
-        def read() -> Clip:
+        def read() -> tuple[Clip, int]:
             store = Store(Cache(str(cache), "use"), self.registry.records, lambda text: None)
             try:
                 with watched(watcher):
                     progress = Progress(Console(file=io.StringIO()), 1)
-                return Preparation(engine, store, progress, SPAN).clip(path, self.pipeline.face, input_report(path, "video"))
+                preparation = Preparation(_Counted(engine, progress, engine.facts), store, progress, SPAN)
+                clip = preparation.clip(path, self.pipeline.face, input_report(path, "video"))
+                return clip, find_reference(clip.motion, clip.track, "auto", path.name)
             except KeyboardInterrupt as error:
-                raise asyncio.CancelledError from error
+                raise _StoppedError from error
             finally:
                 store.close()
 
-        return await self.call(read)
+        async with self._reading:
+            return await self.call(read)
 
     async def picture(self, portrait: Portrait, motion: Motion) -> Tensor:
         """One frame (S, S, 3) uint8 of the portrait with ``motion`` (N = 1)."""
@@ -89,6 +102,32 @@ class StudioWorker:
         if self._engine is not None:
             self._engine.close()
         self._threads.shutdown(wait=True, cancel_futures=True)
+
+
+class _StoppedError(Exception):
+    """The page does not want this any more."""
+
+
+@attrs.define
+class _Counted:
+    """The shared engine as one clip sees it: frames are counted for its own progress."""
+
+    engine: InProcessEngine
+    progress: Progress
+    facts: Facts
+
+    def map(self, work: Callable[[Worker, U], T], units: Iterable[U]) -> Iterator[T]:
+        for span in self.engine.map(work, units):
+            self.progress.advance(len(getattr(span, "found", ())))
+            yield span
+
+    def stream(self, work: Callable[[Worker, U], Iterator[T]], unit: U) -> Iterator[T]:
+        for step in self.engine.stream(work, unit):
+            self.progress.advance(len(getattr(step, "pts", ())))
+            yield step
+
+    def close(self) -> None:
+        """The engine belongs to all."""
 
 
 class Latest(Generic[T]):
@@ -126,8 +165,7 @@ def as_jpeg(rgb: Tensor, quality: int = 90) -> bytes:
     return buffer.getvalue()
 
 
-def face_thumbnail(portrait: Portrait, size: int = 320) -> Any:
-    """The whole picture of a portrait, at most ``size`` pixels on a side, as a PIL image."""
-    image = Image.fromarray(portrait.rgb.numpy())
-    image.thumbnail((size, size), Image.Resampling.LANCZOS)
-    return image
+
+def portrait_crop(portrait: Portrait, size: int = 384) -> Tensor:
+    """The face of a portrait (size, size, 3) uint8, cut out as the animator sees it."""
+    return to_bytes(crop_frames(portrait.rgb[None], portrait.square, size, torch.device("cpu")).rgb)[0]
