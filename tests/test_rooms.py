@@ -23,6 +23,9 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
     "face_alignment": ("plugins/face_alignment/",),
     "tflite": ("plugins/facemesh/convert.py",),
     "tomllib": ("pipelines/",),
+    "nicegui": ("pipelines/studio/",),
+    "fastapi": ("pipelines/studio/server.py",),
+    "uvicorn": ("pipelines/studio/server.py",),
 }
 """Libraries that only some rooms may import."""
 
@@ -42,6 +45,7 @@ NEVER: dict[str, tuple[str, ...]] = {
     "pipelines/media/": ("pipelines.config", "pipelines.stages", "pipelines.engines", "mmfa_components.registry", "cache", "plugins"),
     "pipelines/stages/": ("pipelines.engines", "pipelines.reports", "pipelines.training", "plugins", "ray", "rich"),
     "pipelines/engines/": ("pipelines.training", "plugins"),
+    "pipelines/studio/": ("pipelines.training", "plugins", "cache", "ray"),
     "pipelines/reports/": ("pipelines.engines", "pipelines.stages", "pipelines.training", "cache", "plugins"),
 }  # fmt: skip
 """What the files under a folder must not import, also inside functions."""

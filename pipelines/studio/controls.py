@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 from nicegui import ui
 
@@ -58,4 +59,7 @@ class Controls:
         with ui.element("div").classes("group").props("role=group").props(f'aria-label="{title}"'):
             Text("h3", title)
             for name, scale in scales.items():
-                self.dials[name] = Dial(scale, lambda number, name=name: self.desk.change(**{name: number}))
+                self.dials[name] = Dial(scale, partial(self._set, name))
+
+    def _set(self, name: str, number: float) -> None:
+        self.desk.change(**{name: number})

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import base64
+import shutil
+from functools import partial
 from pathlib import Path
 
 from nicegui import ui
 
+from pipelines.engines.clips import Clip
 from pipelines.stages.encode import Portrait
 from pipelines.studio.controls import Controls
 from pipelines.studio.desk import Desk
+from pipelines.studio.motion import MotionPanel
 from pipelines.studio.sessions import Session
-from pipelines.studio.uploads import Limits, Slot, Upload
-from pipelines.studio.widgets import Dial, Drop, Picture, Scale, Text
+from pipelines.studio.uploads import Limits, Slot, Upload, admit
+from pipelines.studio.widgets import Button, Dial, Drop, Picture, Scale, Text
 from pipelines.studio.worker import StudioWorker, as_jpeg, portrait_crop
 
 FACE = (
@@ -29,6 +33,7 @@ class Page:
     def __init__(self, session: Session, worker: StudioWorker, limits: Limits) -> None:
         self.session, self.limits = session, limits
         self.shown: Portrait | None = None
+        self.moved: Clip | None = None
         self.desk = Desk(session, worker, self.refresh, self.show_picture)
         ui.add_head_html('<link rel="stylesheet" href="/studio-static/studio.css">')
         with ui.element("header").classes("top"):
@@ -39,8 +44,10 @@ class Page:
         with ui.element("main").classes("desk"):
             with ui.element("section").classes("panel inputs").props('aria-label="Inputs"'):
                 self.drops: dict[Slot, Drop] = {"portrait": self._drop("portrait"), "clip": self._drop("clip")}
-            with ui.element("section").classes("panel stage").props('aria-label="Picture"'):
-                self._stage()
+            with ui.element("div").classes("middle"):
+                with ui.element("section").classes("panel stage").props('aria-label="Picture"'):
+                    self._stage()
+                self.motion = MotionPanel(self.desk)
             self.controls = Controls(self.desk)
         self.refresh()
 
@@ -48,8 +55,16 @@ class Page:
         """Use an uploaded file."""
         self.desk.take(slot, upload)
 
+    async def demo(self) -> None:
+        """Use copies of the demo media of a source checkout."""
+        for slot, path in demo_media().items():
+            copy = self.session.folder / f"{slot}-demo.part"
+            await self.desk.worker.call(partial(shutil.copyfile, path, copy))
+            self.take(slot, await self.desk.worker.call(partial(admit, copy, slot, path.name)))
+
     def close(self) -> None:
         """The page is gone."""
+        self.motion.cancel()
         self.desk.close()
 
     # ---- parts ---------------------------------------------------------------------------------------------------
@@ -77,6 +92,8 @@ class Page:
         with ui.element("div").classes("stage__empty") as self.empty:
             Text("h2", "Pose a face")
             Text("p", "Drop a portrait to begin. Move the sliders and the picture follows. Add a clip to give the portrait its motion.")
+            if demo_media():
+                Button("Try it with the demo media", self.demo)
         self.busy = Text("p", "", "stage__busy").props("role=status")
         self.moment = Dial(Scale("Frame of the clip", 0, 1, 1), lambda frame: self.desk.show_moment(round(frame)))
 
@@ -98,7 +115,11 @@ class Page:
         self.empty.set_visibility(portrait is None and not self.desk.sides["portrait"].state)
         self.busy.set_text(self.desk.sides["portrait"].state or self.desk.problem)
         self.moment.set_visibility(portrait is not None and self.desk.clip is not None)
+        if self.desk.clip is not None and self.desk.clip is not self.moved:
+            self.moved = self.desk.clip
+            self.moment.range(self.moved.frames - 1, self.desk.moment)
         self.controls.refresh()
+        self.motion.refresh()
 
     def show_picture(self, jpeg: bytes, seconds: float) -> None:
         """Show a new preview."""

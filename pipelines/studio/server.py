@@ -25,7 +25,7 @@ from pipelines.studio.desk import problem
 from pipelines.studio.guard import LOOPBACK, Guard, is_loopback
 from pipelines.studio.page import Page
 from pipelines.studio.sessions import Sessions
-from pipelines.studio.uploads import Limits, admit, plain_name, receive
+from pipelines.studio.uploads import Limits, Slot, admit, plain_name, receive
 from pipelines.studio.worker import StudioWorker
 
 HERE = Path(__file__).parent
@@ -66,9 +66,9 @@ def build(studio: Studio, hosts: Sequence[str] = LOOPBACK, any_address: bool = F
     server = FastAPI(title="MMFA Studio", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
 
     @server.post("/studio/{token}/upload/{slot}")
-    async def upload(token: str, slot: str, request: Request, name: str = "") -> Response:
+    async def upload(token: str, slot: Slot, request: Request, name: str = "") -> Response:
         page = studio.pages.get(token)
-        if page is None or (slot != "portrait" and slot != "clip"):
+        if page is None:
             return JSONResponse({"message": "This page is no longer known here.", "fix": "Reload it."}, 404)
         try:
             length = request.headers.get("content-length", "")

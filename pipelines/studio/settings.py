@@ -10,7 +10,7 @@ import attrs
 from mmfa_components.geometry.edit import Channel, MotionEdit
 
 Origin = Literal["source", "relative", "absolute"]
-ATTRIBUTES: Mapping[str, str] = {"rotation": "Head turn", "translation": "Position", "scale": "Size", "expression": "Expression"}
+ATTRIBUTES: Mapping[str, str] = {"rotation": "Head rotation", "translation": "Position", "scale": "Scale", "expression": "Expression"}
 """Attributes whose origin can be chosen, with their names on the page."""
 POSE = ("yaw", "pitch", "roll", "x", "y", "scale")
 

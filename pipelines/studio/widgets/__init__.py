@@ -57,6 +57,13 @@ class Dial(Element, component="dial.js"):
         self._props["disabled"] = not on
         self.update()
 
+    def range(self, high: float, value: float) -> None:
+        """Change its upper end, and its value without telling ``changed``."""
+        self.scale = attrs.evolve(self.scale, high=high, home=value)
+        self._props.update(max=high, home=value)
+        self.update()
+        self.run_method("set", value)
+
     def home(self) -> None:
         """Back to where it started, without telling ``changed``."""
         self.run_method("set", self.scale.home)
