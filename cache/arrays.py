@@ -1,4 +1,4 @@
-"""Record tensors as Zarr v3 arrays. The only module that imports zarr.
+"""Record tensors as Zarr v3 arrays. Only this module and zip_arrays.py import zarr.
 
 Framewise arrays are cut along frames only: chunks (unit of read) of at most 256 KiB and 64 frames, shards (unit of write) of about
 8 MiB of the whole record. Sizes are powers of two that follow from the shape of a frame alone. All other records are one chunk a field.
@@ -57,12 +57,14 @@ def dtype_name(tensor: Tensor, where: str) -> str:
     return name
 
 
-def _to_numpy(tensor: Tensor) -> np.ndarray[Any, Any]:
+def to_numpy(tensor: Tensor) -> np.ndarray[Any, Any]:
+    """The array as it is stored."""
     tensor = tensor.detach().cpu().contiguous()
     return (tensor.view(torch.int16) if tensor.dtype == torch.bfloat16 else tensor).numpy()
 
 
-def _to_torch(array: np.ndarray[Any, Any], name: str) -> Tensor:
+def to_torch(array: np.ndarray[Any, Any], name: str) -> Tensor:
+    """A stored array as a tensor of dtype ``name``."""
     array = np.require(array, requirements=["C", "W"])
     tensor = torch.from_numpy(array)
     return tensor.view(torch.bfloat16) if name == "bfloat16" else tensor
@@ -90,14 +92,14 @@ class ArrayGroup:
         start = array.shape[0]
         array.resize((start + rows.shape[0], *array.shape[1:]))
         if rows.numel():
-            array[start : start + rows.shape[0]] = _to_numpy(rows)
+            array[start : start + rows.shape[0]] = to_numpy(rows)
 
     def write_whole(self, name: str, tensor: Tensor) -> None:
         """Store ``tensor`` of any shape in one piece."""
         self._create(name, tensor, tuple(tensor.shape), tuple(max(1, s) for s in tensor.shape), None)
         if tensor.numel():
             array: Any = self.group[name]
-            array[...] = _to_numpy(tensor)
+            array[...] = to_numpy(tensor)
 
     def _create(self, name: str, example: Tensor, shape: tuple[int, ...], chunks: tuple[int, ...], shards: tuple[int, ...] | None) -> None:
         dtype = dtype_name(example, name)
@@ -122,4 +124,4 @@ class ArrayGroup:
         """A field, or its rows ``start:stop``, as a tensor on the CPU with the dtype it was written with."""
         array: Any = self.group[name]
         values = array[...] if start is None else array[start:stop]
-        return _to_torch(np.asarray(values), str(array.attrs[DTYPE]))
+        return to_torch(np.asarray(values), str(array.attrs[DTYPE]))

@@ -2,6 +2,7 @@
 
 from mmfa_components.records.base import Record, tensor
 from mmfa_components.records.dataset import FaceFrames
+from mmfa_components.records.liveportrait import LivePortraitTemplate
 from mmfa_components.records.motion import (
     Affine,
     Appearance,
@@ -30,6 +31,7 @@ from mmfa_components.records.timing import Timestamps
 
 __all__ = [
     "Affine", "Appearance", "CanonicalKeypoints", "ContourLandmarks", "Deformation", "DenseMotion", "Expression", "FaceDetections",
-    "FaceFrames", "FaceRegions", "FaceTrack", "Frames", "Identity", "KeypointRegions", "Keypoints", "Landmarks", "Latent", "MeshLandmarks",
+    "FaceFrames", "FaceRegions", "FaceTrack", "Frames", "Identity", "KeypointRegions", "Keypoints", "Landmarks", "Latent",
+    "LivePortraitTemplate", "MeshLandmarks",
     "Motion", "Record", "RegionalMotion", "Rendering", "Rotation", "Scores", "Timestamps", "tensor",
 ]  # fmt: skip

@@ -76,6 +76,7 @@ class Output:
     folder: created when missing.  frame: "crop" writes the animator's own square, "paste" puts it back into the full-size source
     with a feathered mask.  codec: any encoder PyAV has.  quality: constant rate factor (lower is better).  audio: carry the
     driving clip's sound over.  contact_sheet: file name of the overview picture, "" for none.  report: file name of the run report.
+    mark: write "AI-generated" into a corner of every frame.  motion: leave the result's motion beside it as a motion file.
     """
 
     folder: str = "outputs"
@@ -86,6 +87,8 @@ class Output:
     contact_sheet: str = "contact_sheet.png"
     report: str = "report.json"
     overwrite: bool = False
+    mark: bool = False
+    motion: bool = False
 
 
 @attrs.frozen

@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import attrs
-import torch
-from torch import Tensor
 
 from mmfa_components.errors import MMFAError
 from mmfa_components.geometry.transfer import transfer_motion
@@ -18,17 +16,15 @@ from pipelines.config.schema import Face, Job, Plan
 from pipelines.engines.base import Engine
 from pipelines.engines.clips import Clip, Preparation, input_report
 from pipelines.engines.failures import describe
-from pipelines.engines.job_keys import job_face, job_key, job_reference, read_notes, write_notes
+from pipelines.engines.job_keys import job_face, job_key, job_reference, motion_text, read_notes, write_notes
 from pipelines.engines.progress import Progress
 from pipelines.engines.sheet import choose_moments
-from pipelines.media import VideoWriter, probe
+from pipelines.engines.writing import Film, write_film
+from pipelines.media import probe
 from pipelines.reports.run_report import InputReport, JobReport, RunReport
 from pipelines.stages.encode import Portrait
-from pipelines.stages.frames import FrameSource, chunk_length
-from pipelines.stages.paste import paste_crops
-from pipelines.stages.render import RenderUnit, SourceFrames, render_span
+from pipelines.stages.render import RenderUnit, SourceFrames
 from pipelines.stages.transfer import find_reference, held, modes_of, read_motion, smoothing_radius
-from pipelines.stages.worker import Stopwatch
 
 
 @attrs.define
@@ -97,35 +93,13 @@ class Batch:
             "driving_square": [round(float(v), 3) for v in clip.square],
             "source_square": [round(float(v), 3) for v in source.square],
         }
-        units = self._units(source, clip, reference, radius)
-        crop = self.engine.facts.crop_size
-        if output.frame == "crop":
-            width = height = crop
-        elif isinstance(source, Clip):
-            width, height = source.info.width, source.info.height
-        else:
-            height, width = source.rgb.shape[:2]
-        watch = Stopwatch()
-        backgrounds = FrameSource()
+        info, times = clip.info, clip.times
+        film = Film(
+            job.output, info.time_base, info.rate, lambda first, stop: times.read(first, stop).pts.tolist(),
+            job.driving if output.audio and info.has_audio else None, write_notes(notes, self.engine.facts, motion_text(clip.report)),
+        )  # fmt: skip
         self.progress.start(f"{job.source.name} moved by {job.driving.name}", clip.frames)
-        try:
-            job.output.parent.mkdir(parents=True, exist_ok=True)
-            with VideoWriter(
-                job.output, width, height, clip.info.time_base, clip.info.rate, output.codec, output.quality,
-                job.driving if output.audio and clip.info.has_audio else None, write_notes(notes),
-            ) as writer:  # fmt: skip
-                first = 0
-                for span in self.engine.map(render_span, units):
-                    watch.add(span.seconds)
-                    for part in torch.split(span.rgb, chunk_length(len(span.rgb), width, height)):
-                        with watch.stage("paste"):
-                            frames = part if output.frame == "crop" else _paste(source, part, first, backgrounds)
-                        with watch.stage("write"):
-                            writer.write(frames, clip.times.read(first, first + len(part)).pts.tolist())
-                        first += len(part)
-        finally:
-            backgrounds.close()
-        report.seconds = {name: round(seconds, 3) for name, seconds in watch.seconds.items()}
+        report.seconds = write_film(self.engine, film, self._units(source, clip, reference, radius), source, output)
 
     def _units(self, source: Portrait | Clip, clip: Clip, reference: Motion, radius: int) -> Iterator[RenderUnit]:
         modes, span = modes_of(self.plan.pipeline.transfer), self.plan.pipeline.engine.span
@@ -182,15 +156,6 @@ class Batch:
         if isinstance(portrait, Exception):
             raise portrait
         return portrait
-
-
-def _paste(source: Portrait | Clip, crops: Tensor, first: int, backgrounds: FrameSource) -> Tensor:
-    if isinstance(source, Portrait):
-        return paste_crops(source.rgb[None], crops, source.square)
-    start, stop = min(first, source.frames - 1), min(first + len(crops), source.frames)
-    rows = backgrounds.read(source.path, start, max(stop, start + 1))
-    rows = torch.cat([rows, rows[-1:].expand(len(crops) - len(rows), -1, -1, -1)])
-    return paste_crops(rows, crops, source.square)
 
 
 def _warnings(clip: Clip) -> list[str]:

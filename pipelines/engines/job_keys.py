@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,13 @@ import attrs
 from mmfa_components.errors import MMFAError
 from pipelines.config.schema import Face, Job, Pipeline
 from pipelines.media import read_metadata
+from pipelines.reports import InputReport
 from pipelines.stages.components import Facts
 
 RESULTS_VERSION = 1
 """Raised whenever the stages change what comes out for the same inputs and options."""
 METADATA_KEY = "mmfa"
-SYNTHETIC = "this video is synthetic: a picture animated by MMFA with the motion of another clip"
+SYNTHETIC = "this picture or video is synthetic: a face moved or made by MMFA"
 
 
 def job_face(pipeline: Pipeline, job: Job) -> Face:
@@ -41,9 +43,14 @@ def job_key(pipeline: Pipeline, job: Job, facts: Facts, source_digest: str, driv
         "precision": facts.precision,
         "face": {k: face[k] for k in ("select", "max_gap", "crop_ratio", "min_score", "smooth")},
         "transfer": {**attrs.asdict(pipeline.transfer), "reference": job_reference(pipeline, job)},
-        "output": {k: output[k] for k in ("frame", "codec", "quality", "audio")},
+        "output": output_facts(output),
     }
     return hashlib.sha256(json.dumps(body, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def output_facts(output: dict[str, Any]) -> dict[str, Any]:
+    """What of the output table decides the bytes of a result; what is off by default counts only when it is on."""
+    return {**{k: output[k] for k in ("frame", "codec", "quality", "audio")}, **{k: True for k in ("mark", "motion") if output[k]}}
 
 
 def read_notes(output: Path) -> dict[str, Any]:
@@ -57,6 +64,17 @@ def read_notes(output: Path) -> dict[str, Any]:
     return notes if isinstance(notes, dict) else {}
 
 
-def write_notes(notes: dict[str, Any]) -> dict[str, str]:
-    """``notes`` as the metadata of a result, which also says that it is synthetic (paper, social impact)."""
-    return {"synthetic": SYNTHETIC, METADATA_KEY: json.dumps(notes, separators=(",", ":"))}
+def write_notes(notes: dict[str, Any], facts: Facts, motion: str) -> dict[str, str]:
+    """``notes`` as the metadata of a result, which also says that it is synthetic, by which model and with which motion (paper, social impact)."""
+    return {"synthetic": SYNTHETIC, "model": model_text(facts.animator), "motion": motion, METADATA_KEY: json.dumps(notes, separators=(",", ":"))}
+
+
+def motion_text(*clips: InputReport) -> str:
+    """Whose motion it is, in one line: file names with the beginning of their sha256."""
+    return ", ".join(f"{Path(clip.path).name} sha256:{clip.digest[:16]}" for clip in clips)
+
+
+def model_text(animator: Mapping[str, Any]) -> str:
+    """The animator in one line: its name and version, and every weights file with the beginning of its sha256."""
+    weights = ", ".join(f"{name} sha256:{str(digest)[:16]}" for name, digest in animator.get("weights", {}).items())
+    return f"{animator['name']} {animator['version']}" + (f" ({weights})" if weights else "")

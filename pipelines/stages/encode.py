@@ -8,7 +8,9 @@ import attrs
 import torch
 from torch import Tensor
 
-from mmfa_components.records import FaceTrack, Motion, Record
+from mmfa_components.errors import RecordError
+from mmfa_components.kinds import RegionalAnimator
+from mmfa_components.records import FaceTrack, KeypointRegions, Landmarks, Motion, Record
 from pipelines.config.schema import Face
 from pipelines.media import StillImage, read_image
 from pipelines.stages.crop import crop_frames, crop_landmarks, face_boxes, stable_square
@@ -27,7 +29,10 @@ class StillUnit:
 
 @attrs.frozen(eq=False)
 class Portrait:
-    """A portrait made ready: ``rgb`` (H, W, 3) uint8 with transparency over white, its face, crop square (4,), motion and identity."""
+    """A portrait made ready: ``rgb`` (H, W, 3) uint8 with transparency over white, its face, crop square (4,), motion and identity.
+
+    regions: which keypoints belong to eyes and mouth; None when the animator or the landmarks know no regions.
+    """
 
     rgb: Tensor
     track: FaceTrack
@@ -35,6 +40,17 @@ class Portrait:
     motion: Motion
     identity: Record
     seconds: dict[str, float] = attrs.field(factory=dict)
+    regions: KeypointRegions | None = None
+
+
+@attrs.frozen(eq=False)
+class RegionsUnit:
+    """One frame of a video used as source: its number, its row of the track, and the clip's crop square (4,)."""
+
+    path: Path
+    frame: int
+    track: FaceTrack
+    square: Tensor
 
 
 def encode_still(worker: Worker, unit: StillUnit) -> Portrait:
@@ -50,7 +66,27 @@ def encode_still(worker: Worker, unit: StillUnit) -> Portrait:
         landmarks = crop_landmarks(track, square, animator.crop_size, worker.device)
         motion = plain(animator.decompose(crops, landmarks))
         identity = animator.encode(crops)
-    return Portrait(rgb, track, square, motion, identity.to("cpu"), watch.seconds)
+        regions = regions_of(worker, identity, motion, landmarks)
+    return Portrait(rgb, track, square, motion, identity.to("cpu"), watch.seconds, regions)
+
+
+def find_regions(worker: Worker, unit: RegionsUnit) -> KeypointRegions | None:
+    """Regions of a source video's keypoints, found on one frame; as in Portrait. Raises MediaError."""
+    animator = worker.animator
+    rgb = worker.frames.read(unit.path, unit.frame, unit.frame + 1)
+    crops = crop_frames(rgb, unit.square, animator.crop_size, worker.device)
+    landmarks = crop_landmarks(unit.track, unit.square, animator.crop_size, worker.device)
+    return regions_of(worker, animator.encode(crops), plain(animator.decompose(crops, landmarks)), landmarks)
+
+
+def regions_of(worker: Worker, identity: Record, motion: Motion, landmarks: Landmarks) -> KeypointRegions | None:
+    """Which keypoints of a portrait belong to eyes and mouth, on the CPU; None when the animator or the landmarks know no regions."""
+    if not isinstance(worker.animator, RegionalAnimator):
+        return None
+    try:
+        return worker.animator.regions(identity, motion.to(worker.device), landmarks).to("cpu")
+    except RecordError:  # landmarks of another kind
+        return None
 
 
 def opaque(image: StillImage) -> Tensor:

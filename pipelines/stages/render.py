@@ -8,7 +8,8 @@ import attrs
 import torch
 from torch import Tensor
 
-from mmfa_components.records import Motion, Record
+from mmfa_components.kinds import Animator, RegionalAnimator
+from mmfa_components.records import Frames, KeypointRegions, Motion, Record, RegionalMotion
 from pipelines.stages.crop import crop_frames
 from pipelines.stages.frames import to_bytes
 from pipelines.stages.worker import Stopwatch, Worker
@@ -28,13 +29,15 @@ class RenderUnit:
     """A span of one (source, driving) pair.
 
     start: first frame.  driving: motion of the result, one row a frame.  source: the source's own motion, N = 1 or one row a frame.
-    identity: the portrait's, or the frames of a video to encode as it goes.
+    identity: the portrait's, or the frames of a video to encode as it goes.  regions: of the source's keypoints, for a driving
+    RegionalMotion; without them, and with animators that know no regions, the whole face moves by ``driving.expression``.
     """
 
     start: int
     driving: Motion
     source: Motion
     identity: Record | SourceFrames
+    regions: KeypointRegions | None = None
 
 
 @attrs.frozen(eq=False)
@@ -49,6 +52,7 @@ def render_span(worker: Worker, unit: RenderUnit) -> RenderedSpan:
     """Render one span in batches. Raises MediaError when frames of a source video cannot be read."""
     animator, watch, parts = worker.animator, Stopwatch(), []
     still = None if isinstance(unit.identity, SourceFrames) else unit.identity.to(worker.device)
+    regions = None if unit.regions is None else unit.regions.to(worker.device)
     for first in range(0, len(unit.driving), worker.batch):
         driving = unit.driving[first : first + worker.batch].to(worker.device)
         source = unit.source if len(unit.source) == 1 else unit.source[first : first + worker.batch]
@@ -60,9 +64,16 @@ def render_span(worker: Worker, unit: RenderUnit) -> RenderedSpan:
             with watch.stage("encode"):
                 identity = animator.encode(crop_frames(rgb, unit.identity.square, animator.crop_size, worker.device))
         with watch.stage("render"):
-            parts.append(to_bytes(animator.render(identity, source.to(worker.device), driving).rgb))
+            parts.append(to_bytes(render_motion(animator, identity, source.to(worker.device), driving, regions).rgb))
         worker.done(len(driving))
     return RenderedSpan(torch.cat(parts), watch.seconds)
+
+
+def render_motion(animator: Animator, identity: object, source: Motion, driving: Motion, regions: KeypointRegions | None) -> Frames:
+    """Frames of an identity: by region where driving motion, regions and animator allow it, else with one expression for the whole face."""
+    if isinstance(driving, RegionalMotion) and regions is not None and isinstance(animator, RegionalAnimator):
+        return animator.render_regions(identity, source, driving, regions)
+    return animator.render(identity, source, driving)
 
 
 def source_frames(worker: Worker, source: SourceFrames, start: int, stop: int) -> Tensor:

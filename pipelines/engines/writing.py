@@ -1,0 +1,78 @@
+"""Rendered spans to a video file: pasted back where wanted, marked where wanted, written with their exact times."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import attrs
+import torch
+from torch import Tensor
+
+from pipelines.config.schema import Output
+from pipelines.engines.base import Engine
+from pipelines.engines.clips import Clip
+from pipelines.media import VideoWriter
+from pipelines.stages.encode import Portrait
+from pipelines.stages.frames import FrameSource, chunk_length
+from pipelines.stages.mark import mark_frames
+from pipelines.stages.paste import paste_crops
+from pipelines.stages.render import RenderUnit, render_span
+from pipelines.stages.worker import Stopwatch
+
+
+@attrs.frozen
+class Film:
+    """What a result is: where it is written, its clock, its notes.
+
+    rate: nominal frames a second.  times: timestamps of frames ``first`` to ``stop`` in units of ``time_base``.  sound: file whose
+    sound is carried over.
+    """
+
+    path: Path
+    time_base: Fraction
+    rate: Fraction
+    times: Callable[[int, int], Sequence[int]]
+    sound: Path | None
+    notes: Mapping[str, str]
+
+
+def write_film(engine: Engine, film: Film, units: Iterable[RenderUnit], source: Portrait | Clip, output: Output) -> dict[str, float]:
+    """Render ``units`` and write them; gives the seconds by stage. Raises MediaError or OutputError; then no file is left."""
+    crop = engine.facts.crop_size
+    if output.frame == "crop":
+        width = height = crop
+    elif isinstance(source, Clip):
+        width, height = source.info.width, source.info.height
+    else:
+        height, width = source.rgb.shape[:2]
+    watch = Stopwatch()
+    backgrounds = FrameSource()
+    try:
+        film.path.parent.mkdir(parents=True, exist_ok=True)
+        with VideoWriter(
+            film.path, width, height, film.time_base, film.rate, output.codec, output.quality, film.sound, film.notes
+        ) as writer:  # fmt: skip
+            first = 0
+            for span in engine.map(render_span, units):
+                watch.add(span.seconds)
+                for part in torch.split(span.rgb, chunk_length(len(span.rgb), width, height)):
+                    with watch.stage("paste"):
+                        frames = part if output.frame == "crop" else _paste(source, part, first, backgrounds)
+                        frames = mark_frames(frames) if output.mark else frames
+                    with watch.stage("write"):
+                        writer.write(frames, film.times(first, first + len(part)))
+                    first += len(part)
+    finally:
+        backgrounds.close()
+    return {name: round(seconds, 3) for name, seconds in watch.seconds.items()}
+
+
+def _paste(source: Portrait | Clip, crops: Tensor, first: int, backgrounds: FrameSource) -> Tensor:
+    if isinstance(source, Portrait):
+        return paste_crops(source.rgb[None], crops, source.square)
+    start, stop = min(first, source.frames - 1), min(first + len(crops), source.frames)
+    rows = backgrounds.read(source.path, start, max(stop, start + 1))
+    rows = torch.cat([rows, rows[-1:].expand(len(crops) - len(rows), -1, -1, -1)])
+    return paste_crops(rows, crops, source.square)
