@@ -1,4 +1,4 @@
-"""``python -m cache``: look into the cache, check it, say why something was not reused, make room."""
+"""``python -m cache``: look into the cache, check it, say why something was not reused, make room, exchange motion as files."""
 
 from __future__ import annotations
 
@@ -14,14 +14,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from cache.commands import commands_of_exchange, plot_entry, record_classes, show_file
 from cache.entry import LAYOUT
 from cache.explain import Comparison, differences, relatives
 from cache.gc import collect, parse_age, parse_size
 from cache.listing import Entry, entries, find, verify
-from cache.store import known_records
 from mmfa_components.errors import MMFAError
 from mmfa_components.records import Record
-from mmfa_components.registry import load_registry
 
 DEFAULT_FOLDER = Path(".cache/mmfa")
 
@@ -55,7 +54,9 @@ def _parser() -> argparse.ArgumentParser:
         return command
 
     add("ls", _ls, "list all entries, last used first")
-    add("show", _show, "show one entry: fields, sizes, what its key is made of").add_argument("key", help="beginning of the key")
+    show = add("show", _show, "show one entry, or a motion file: fields, sizes, what its key is made of; with --plot its curves")
+    show.add_argument("key", help="beginning of the key, or a motion file")
+    show.add_argument("--plot", type=Path, metavar="FILE.png", help="draw the curves of a motion into this picture")
     add("verify", _verify, "check every file against its digest; returns 1 when something is damaged").add_argument(
         "--repair", action="store_true", help="move damaged entries out of the way, so that they are made anew"
     )
@@ -66,12 +67,13 @@ def _parser() -> argparse.ArgumentParser:
     gc.add_argument("--max-size", metavar="SIZE", help='keep at most this much, e.g. "5GB"')
     gc.add_argument("--older-than", metavar="AGE", help='remove what was not used for this long, e.g. "30d"')
     gc.add_argument("--dry-run", action="store_true", help="only say what would be removed")
+    commands_of_exchange(add)
     return parser
 
 
 # ---- commands ----------------------------------------------------------------------------------------------------------
 def _ls(options: argparse.Namespace, out: Console, records: Mapping[str, type[Record]] | None) -> int:
-    known = _classes(records)
+    known = record_classes(records)
     found = sorted(entries(options.folder), key=lambda e: -e.used)
     if options.json:
         return _print_json([_facts(e, known) for e in found])
@@ -110,8 +112,12 @@ def _ls(options: argparse.Namespace, out: Console, records: Mapping[str, type[Re
 
 
 def _show(options: argparse.Namespace, out: Console, records: Mapping[str, type[Record]] | None) -> int:
+    if Path(options.key).is_file():
+        return show_file(options, out, record_classes(records))
     entry = find(options.folder, options.key)
-    facts = _facts(entry, _classes(records))
+    facts = _facts(entry, record_classes(records))
+    if options.plot:
+        plot_entry(options, entry, record_classes(records))
     if options.json:
         return _print_json({**facts, "preimage": entry.hashed})
     for name in ("key", "record", "input_name", "created", "used", "frames", "size", "note", "path"):
@@ -178,10 +184,6 @@ def _gc(options: argparse.Namespace, out: Console, records: Mapping[str, type[Re
 
 
 # ---- how things are written --------------------------------------------------------------------------------------------
-def _classes(records: Mapping[str, type[Record]] | None) -> dict[str, type[Record]]:
-    return {**known_records(), **(load_registry().records if records is None else records)}
-
-
 def _facts(entry: Entry, known: Mapping[str, type[Record]]) -> dict[str, Any]:
     marker = entry.marker
     return {

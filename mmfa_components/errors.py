@@ -59,6 +59,10 @@ class OutputError(MMFAError):
     """A result could not be written (no space, no permission, not a folder)."""
 
 
+class EngineError(MMFAError):
+    """Work could not be placed: no worker starts, or a unit of work brings down every worker that takes it."""
+
+
 class DatasetError(MMFAError):
     """A data set is missing, damaged, or holds too little."""
 

@@ -27,7 +27,7 @@ from mmfa_components.records import Motion, RegionalMotion
 
 TAKEN = ("source", "relative", "absolute")
 NUMBERS = (*TAKEN, "constant", "curve")
-ANGLES = ("yaw", "pitch", "roll")
+ANGLES, FACE = ("yaw", "pitch", "roll"), ("expression", "eyes", "mouth")
 
 
 @attrs.frozen
@@ -152,7 +152,7 @@ def edit_motion(source: Motion, edit: MotionEdit, takes: Mapping[str, Take], tim
             raise RecordError(f"{name} is taken from {text}, but there is none", where="edit_motion", fix='take it from the "source"')
     source = _rows(source, frames)
     times = times.to(like)
-    taken = {name: _taken(source, channel, takes, times) for name, channel in edit.channels().items() if channel.origin in TAKEN}
+    taken = {name: _taken(name, source, channel, takes, times) for name, channel in edit.channels().items() if channel.origin in TAKEN}
     rotation = _rotation(edit, taken, times)
     translation, z = taken["translation"].translation, taken["translation"].translation[:, 2]
     parts = [
@@ -196,7 +196,7 @@ def _rows(motion: Motion, frames: int) -> Motion:
     return Motion(*(t.expand(frames, *t.shape[1:]) for t in (motion.rotation, motion.scale, motion.translation, motion.expression)))
 
 
-def _taken(source: Motion, channel: Channel, takes: Mapping[str, Take], times: Tensor) -> Motion:
+def _taken(name: str, source: Motion, channel: Channel, takes: Mapping[str, Take], times: Tensor) -> Motion:
     """The motion a channel with an origin of TAKEN picks its attribute from."""
     frames = len(source)
     amount: Tensor | float = channel.amount
@@ -209,6 +209,8 @@ def _taken(source: Motion, channel: Channel, takes: Mapping[str, Take], times: T
     take = takes[channel.clip]
     driving, reference = (_rows(m.map(lambda t: t.to(source.rotation)), frames) for m in (take.motion, take.reference))
     if channel.origin == "absolute":
+        if name in FACE and not driving.expression.shape[1]:
+            raise RecordError(f"{name} is taken from a motion that holds no expression", where="edit_motion", fix='take it from the "source"')
         return _amplified(driving, _zero(driving, reference.expression), amount, expression_amount)
     driving = _amplified(driving, reference, amount, expression_amount)
     return transfer_motion(source, driving, take.reference[:1].map(lambda t: t.to(source.rotation)), TransferModes())

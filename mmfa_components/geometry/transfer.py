@@ -31,7 +31,7 @@ def transfer_motion(source: Motion, driving: Motion, reference: Motion, modes: T
 
     relative: the source's own, changed as the driving clip changes from its reference frame: ``R = R_d R_ref^T R_s``,
     ``s = s_s s_d / s_ref``, ``t = t_s + t_d - t_ref``, ``e = e_s + e_d - e_ref``.  absolute: the driving clip's.
-    source: the source's, unchanged.
+    source: the source's, unchanged.  A driving motion without expression features (E = 0: another system's) changes no expression.
 
     Args:
         source: N = 1 (portrait) or one row a driving frame (video as source).
@@ -49,6 +49,12 @@ def transfer_motion(source: Motion, driving: Motion, reference: Motion, modes: T
     if len(source) not in (1, frames) or len(reference) != 1:
         what = f"source has {len(source)} rows (1 or {frames} wanted), the reference {len(reference)} (1 wanted)"
         raise RecordError(what, where="transfer_motion")
+    if not driving.expression.shape[1]:
+        if modes.expression == "absolute":
+            fix = 'take the expression "relative" (it does not change) or from the "source"'
+            raise RecordError("this motion holds no expression", where="transfer_motion", fix=fix)
+        width = source.expression.shape[1]
+        driving, reference = (attrs.evolve(m, expression=m.expression.new_zeros(len(m), width)) for m in (driving, reference))
     if not source.expression.shape[1] == driving.expression.shape[1] == reference.expression.shape[1]:
         raise RecordError("expression features of different animators cannot be mixed", where="transfer_motion")
     source = source.map(lambda t: t.to(driving.rotation).expand(frames, *t.shape[1:]))

@@ -29,8 +29,8 @@ class VGGFeatures(nn.Module):
                 layers.append(nn.Conv2d(channels, width, 3, padding=1))
                 channels = width
         self.convs = nn.ModuleList(layers)
-        self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1))
-        self.register_buffer("std", torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1))
+        self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1), persistent=False)
         self.requires_grad_(False)
 
     def forward(self, image: Tensor) -> list[Tensor]:

@@ -8,7 +8,7 @@ from mmfa_components.errors import ConfigError, did_you_mean
 from mmfa_components.registry import Registry
 from pipelines.config.components import Use, check_components
 from pipelines.config.faults import Faults
-from pipelines.config.schema import Pipeline
+from pipelines.config.schema import Engine, Pipeline
 
 
 def check_pipeline(pipeline: Pipeline, registry: Registry, faults: Faults) -> list[Use]:
@@ -17,7 +17,8 @@ def check_pipeline(pipeline: Pipeline, registry: Registry, faults: Faults) -> li
     _check_choice(pipeline.face.select, "largest", "face.select", faults)
     _check_choice(pipeline.transfer.reference, "auto", "transfer.reference", faults)
     _check_output(pipeline, faults)
-    _check_engine(pipeline, faults)
+    check_engine(pipeline, faults)
+    _check_provenance(pipeline, faults)
     return uses
 
 
@@ -50,13 +51,37 @@ def _check_output(pipeline: Pipeline, faults: Faults) -> None:
         faults.add("output.contact_sheet", f"{output.contact_sheet!r} is no .png or .jpg", 'such as "contact_sheet.png"')
 
 
-def _check_engine(pipeline: Pipeline, faults: Faults) -> None:
+def _check_provenance(pipeline: Pipeline, faults: Faults) -> None:
+    from pipelines.config.inputs import suffix_of
+    from pipelines.engines.sealing import check_provenance
+
+    check_provenance(pipeline.provenance, suffix_of(pipeline.output.codec), faults)
+
+
+def check_engine(pipeline: Pipeline, faults: Faults) -> None:
+    """Note an engine that does not exist and a device that is not there."""
     from pipelines.engines import ENGINES
     from pipelines.stages.components import resolve_device
 
     if pipeline.engine.name not in ENGINES:
         faults.add("engine.name", f"no engine is called {pipeline.engine.name!r}", did_you_mean(pipeline.engine.name, ENGINES))
+    if pipeline.engine.name == "ray":
+        check_ray(pipeline.engine, faults)
+        return
     try:
         resolve_device(pipeline.engine.device)
     except ConfigError as error:
         faults.add_error(error)
+
+
+def check_ray(engine: Engine, faults: Faults) -> None:
+    """Note what the Ray engine cannot do with; the devices are those of its workers, not of this machine."""
+    if engine.device not in ("auto", "cpu", "cuda"):
+        faults.add("engine.device", f"{engine.device!r} is no device for workers", 'use "auto", "cpu" or "cuda"; Ray gives each its GPU')
+    options = engine.ray
+    if options.max_actors and options.max_actors < options.min_actors:
+        faults.add("engine.ray.max_actors", f"is less than min_actors ({options.min_actors})", "raise it, or leave it 0")
+    if engine.device == "cpu" and options.gpus > 0:
+        faults.add("engine.ray.gpus", 'is set, but engine.device is "cpu"', "leave out one of the two")
+    if options.gpus > 1 and options.gpus % 1:
+        faults.add("engine.ray.gpus", f"Ray shares one GPU or gives whole ones, not {options.gpus:g}", "use a whole number, or less than 1")

@@ -27,7 +27,7 @@ __all__ = ["describe", "facts", "load_plan"]
 def facts(plan: Plan, registry: Registry) -> dict[str, Any]:
     """The plan as plain data: inputs, jobs, components with origin and version, work, folders."""
     pipeline = plan.pipeline
-    inputs = _inputs(plan)
+    inputs = _inputs(plan, registry)
     clips = [path for path, known in inputs.items() if known["video"]]
     portraits = [path for path, known in inputs.items() if not known["video"]]
     counted = [inputs[path]["frames"] for path in clips]
@@ -102,24 +102,28 @@ def _count(frames: int | None) -> str:
     return "unknown number of" if frames is None else f"about {frames}"
 
 
-def _inputs(plan: Plan) -> dict[str, dict[str, Any]]:
+def _inputs(plan: Plan, registry: Registry) -> dict[str, dict[str, Any]]:
     """Every input file once: whether it is a video, how many frames it holds, what is wrong with it."""
+    from cache.motion_file import MotionFile, is_motion_file
     from pipelines.media import probe
 
     driving = {job.driving for job in plan.jobs}
     files = dict.fromkeys([job.source for job in plan.jobs] + [job.driving for job in plan.jobs])
     known: dict[str, dict[str, Any]] = {}
     for number, path in enumerate(files):
-        entry: dict[str, Any] = {"video": path in driving or _looks_like_video(path), "frames": None, "problem": ""}
+        entry: dict[str, Any] = known.setdefault(str(path), {})
+        entry |= {"video": path in driving or _looks_like_video(path), "frames": None, "problem": ""}
         if number < MOST_PROBED:
             try:
+                if path in driving and is_motion_file(path):
+                    entry.update(video=True, frames=len(MotionFile(path, registry.records)))
+                    continue
                 info = probe(path)
                 entry.update(video=info.kind == "video", frames=info.frames)
                 if path in driving and info.kind == "image":
                     entry["problem"] = "is a still image, but used as driving clip: its jobs will fail"
             except MMFAError as error:
                 entry["problem"] = f"{error.what}: its jobs will fail"
-        known[str(path)] = entry
     return known
 
 

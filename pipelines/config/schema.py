@@ -91,6 +91,23 @@ class Output:
     motion: bool = False
 
 
+Algorithm = Literal["es256", "es384", "es512", "ps256", "ps384", "ps512", "ed25519"]
+
+
+@attrs.frozen
+class Provenance:
+    """Content credentials (C2PA) of results, where a certificate is given.
+
+    certificate: PEM file, the signer's certificate first, then its chain.  key: PEM file of the private key.  algorithm: of the key.
+    timestamps: URL of a time stamp authority, "" for none.
+    """
+
+    certificate: str = ""
+    key: str = ""
+    algorithm: Algorithm = "es256"
+    timestamps: str = ""
+
+
 @attrs.frozen
 class Cache:
     """Motion cache: its folder, and whether it is used ("use"), only read ("read"), or left alone ("off")."""
@@ -100,11 +117,35 @@ class Cache:
 
 
 @attrs.frozen
+class Ray:
+    """How engine "ray" spreads the work. 0 (gpus: -1) stands for what suits the cluster.
+
+    address: "" starts Ray on this machine, "auto" joins the cluster this machine belongs to; else host:port or ray://...
+    min_actors, max_actors: workers; more are started up to the maximum while work waits for them.  cpus: cores of a worker
+    (0: engine.threads, with a GPU 1).  gpus: share of a GPU of a worker (-1: half a GPU where the cluster has any).  window: spans of
+    one video in flight.  jobs: clips and results in flight.  retries: times a unit is tried again after its worker died.
+    store_mb: MB of shared memory of a Ray started here.  dashboard: start Ray's own web page with it.
+    """
+
+    address: str = ""
+    min_actors: int = attrs.field(default=0, validator=ge(0))
+    max_actors: int = attrs.field(default=0, validator=ge(0))
+    cpus: float = attrs.field(default=0.0, validator=ge(0.0))
+    gpus: float = attrs.field(default=-1.0, validator=ge(-1.0))
+    window: int = attrs.field(default=0, validator=ge(0))
+    jobs: int = attrs.field(default=0, validator=ge(0))
+    retries: int = attrs.field(default=2, validator=ge(0))
+    store_mb: int = attrs.field(default=0, validator=ge(0))
+    dashboard: bool = False
+
+
+@attrs.frozen
 class Engine:
     """How the work runs.
 
-    device: "auto", "cpu", "cuda", "cuda:1".  precision: compute dtype of the networks that make images (motion is
-    always estimated in float32); "auto" is bfloat16 on GPUs and on CPUs that compute in it, else float32.
+    name: "in_process", or "ray" for several workers on this machine or a cluster.  device: "auto", "cpu", "cuda", "cuda:1".
+    precision: compute dtype of the networks that make images (motion is always estimated in float32); "auto" is bfloat16 on GPUs
+    and on CPUs that compute in it, else float32.
     batch: frames a network sees at once, 0: what is fastest on the device.  span: frames in the unit of work (memory grows
     with this, not with clip length).  threads: CPU threads of torch, 0 = torch's own choice.
     """
@@ -115,6 +156,7 @@ class Engine:
     batch: int = attrs.field(default=0, validator=ge(0))
     span: int = attrs.field(default=64, validator=gt(0))
     threads: int = attrs.field(default=0, validator=ge(0))
+    ray: Ray = attrs.field(factory=Ray)
 
 
 @attrs.frozen
@@ -128,6 +170,7 @@ class Pipeline:
     animator: Part = attrs.field(factory=lambda: Part("mmfa"))
     transfer: Transfer = attrs.field(factory=Transfer)
     output: Output = attrs.field(factory=Output)
+    provenance: Provenance = attrs.field(factory=Provenance)
     cache: Cache = attrs.field(factory=Cache)
     engine: Engine = attrs.field(factory=Engine)
     weights: dict[str, str] = attrs.field(factory=dict)

@@ -13,7 +13,7 @@ from typing import Any
 import attrs
 from rich.console import Console
 
-from mmfa_components.errors import ConfigError, MMFAError, OutputError, did_you_mean
+from mmfa_components.errors import ConfigError, MMFAError, OutputError, PluginError, did_you_mean
 from mmfa_components.registry import Registry
 from pipelines.config.schema import Pipeline, Plan
 from pipelines.engines.base import Engine
@@ -21,16 +21,32 @@ from pipelines.engines.batch import Batch
 from pipelines.engines.clips import Preparation
 from pipelines.engines.failures import describe
 from pipelines.engines.in_process import InProcessEngine
-from pipelines.engines.progress import Progress
+from pipelines.engines.progress import ParallelProgress, Progress
 from pipelines.engines.sheet import write_sheet
 from pipelines.media import remove_leftovers
 from pipelines.reports.run_report import JobReport, RunReport
 from pipelines.stages.store import Store
 
-ENGINES: Mapping[str, Callable[[Pipeline, Registry, Callable[[int], None]], Engine]] = {"in_process": InProcessEngine}
+Say = Callable[[str], None]
+
+
+def _ray(pipeline: Pipeline, registry: Registry, tick: Callable[[int], None], say: Say) -> Engine:
+    try:
+        from pipelines.engines.ray_engine import RayEngine
+    except ImportError as error:
+        raise PluginError(f"Ray cannot be imported ({error})", where="engine.name", fix="pip install 'mmfa[ray]'") from error
+    return RayEngine(pipeline, registry, tick, say)
+
+
+ENGINES: Mapping[str, Callable[[Pipeline, Registry, Callable[[int], None], Say], Engine]] = {"in_process": InProcessEngine, "ray": _ray}
 """Engines by the name a pipeline calls them."""
 
-__all__ = ["ENGINES", "Engine", "run_plan"]
+__all__ = ["ENGINES", "Engine", "make_progress", "run_plan"]
+
+
+def make_progress(pipeline: Pipeline, console: Console, jobs: int) -> Progress:
+    """Progress for the engine a pipeline names."""
+    return (Progress if pipeline.engine.name == "in_process" else ParallelProgress)(console, jobs)
 
 
 def run_plan(plan: Plan, registry: Registry, console: Console) -> RunReport:
@@ -51,14 +67,14 @@ def run_plan(plan: Plan, registry: Registry, console: Console) -> RunReport:
     report.jobs = [
         JobReport(f"{j.source.name} x {j.driving.name}", str(j.source), str(j.driving), str(j.output)) for j in plan.jobs
     ]
-    with Progress(console, len(plan.jobs)) as progress:
+    with make_progress(pipeline, console, len(plan.jobs)) as progress:
 
         def warn(text: str) -> None:
             report.warnings.append(text)
             progress.say(f"warning: {text}")
 
         progress.start("load components", None)
-        engine = ENGINES[pipeline.engine.name](pipeline, registry, progress.advance)
+        engine = ENGINES[pipeline.engine.name](pipeline, registry, progress.advance, warn)
         facts = engine.facts
         report.device, report.precision = facts.device, facts.precision
         report.components = {"face_detector": facts.detector, "landmark_detector": facts.landmarks, "animator": facts.animator}
@@ -74,6 +90,7 @@ def run_plan(plan: Plan, registry: Registry, console: Console) -> RunReport:
         finally:
             engine.close()
             store.close()
+            report.pool = engine.report
     report.wall = round(time.monotonic() - started, 3)
     report.write(folder / pipeline.output.report)
     _summary(console, report, folder / pipeline.output.report)

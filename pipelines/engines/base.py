@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
+from mmfa_components.records import Record
+from pipelines.reports.run_report import PoolReport
 from pipelines.stages.components import Facts
 from pipelines.stages.worker import Worker
 
@@ -20,6 +22,19 @@ class Engine(Protocol):
     """
 
     facts: Facts
+    workers: int
+    """Workers, at most."""
+    jobs_at_once: int
+    """Clips and results in flight; with 1 everything runs one after the other in the calling thread."""
+
+    @property
+    def report(self) -> PoolReport | None:
+        """What each worker did, for engines that have several."""
+        ...
+
+    def keep(self, value: Record) -> Any:
+        """What stands for a record in the fields of units; an engine with workers elsewhere sends it to each of them once."""
+        ...
 
     def map(self, work: Callable[[Worker, U], T], units: Iterable[U]) -> Iterator[T]:
         """``work`` of every unit, in order; a few units ahead of the one that is being consumed, never all."""

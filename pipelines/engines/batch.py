@@ -1,4 +1,4 @@
-"""A whole batch on any engine: order of work, what is skipped, what fails, what is reported."""
+"""A whole batch on any engine: what is skipped, what fails, what is reported; see batch_order.py for the order."""
 
 from __future__ import annotations
 
@@ -9,63 +9,93 @@ from typing import Any
 
 import attrs
 
-from mmfa_components.errors import MMFAError
 from mmfa_components.geometry.transfer import transfer_motion
 from mmfa_components.records import Motion
 from pipelines.config.schema import Face, Job, Plan
 from pipelines.engines.base import Engine
+from pipelines.engines.batch_order import by_source, run_in_parallel
 from pipelines.engines.clips import Clip, Preparation, input_report
 from pipelines.engines.failures import describe
 from pipelines.engines.job_keys import job_face, job_key, job_reference, motion_text, read_notes, write_notes
+from pipelines.engines.parallel import Once, Uses
 from pipelines.engines.progress import Progress
+from pipelines.engines.sealing import seal_of
 from pipelines.engines.sheet import choose_moments
 from pipelines.engines.writing import Film, write_film
 from pipelines.media import probe
 from pipelines.reports.run_report import InputReport, JobReport, RunReport
 from pipelines.stages.encode import Portrait
+from pipelines.stages.motion_file import RecordRows, motion_beside, write_result_motion
 from pipelines.stages.render import RenderUnit, SourceFrames
 from pipelines.stages.transfer import find_reference, held, modes_of, read_motion, smoothing_radius
+from pipelines.stages.worker import Stopped
 
 
 @attrs.define
 class Batch:
-    """Runs the jobs of a plan one after the other, grouped by source, so that only one portrait is held at a time."""
+    """Runs the jobs of a plan: one after the other, or several at once where the engine has workers for them.
+
+    Each input is looked at, each clip prepared and each portrait encoded once; a portrait is let go with its last job.
+    """
 
     plan: Plan
     engine: Engine
     preparation: Preparation
     progress: Progress
     report: RunReport
-    _digests: dict[Path, InputReport | MMFAError] = attrs.field(factory=dict)
-    _clips: dict[tuple[Path, str | int], Clip | Exception] = attrs.field(factory=dict)
-    _portrait: tuple[tuple[Path, str | int], Portrait | Exception] | None = None
+    _inputs: Once[Path, InputReport] = attrs.field(factory=Once)
+    _clips: Once[tuple[Path, str | int], Clip] = attrs.field(factory=Once)
+    _portraits: Once[tuple[Path, str | int], Portrait] = attrs.field(factory=Once)
+    _uses: Uses[tuple[Path, str | int]] = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._uses = Uses([self.source_key(job) for job in self.plan.jobs])
 
     def run(self) -> None:
         """Run every job. Failures are recorded; KeyboardInterrupt passes through with the jobs left marked as such."""
-        by_source: dict[Path, list[tuple[Job, JobReport]]] = {}
-        for job, report in zip(self.plan.jobs, self.report.jobs, strict=True):
-            by_source.setdefault(job.source, []).append((job, report))
-        for group in by_source.values():
-            for job, report in group:
-                try:
-                    self._job(job, report)
-                except Exception as error:  # one bad job must not stop the others
-                    report.status, report.error = "failed", describe(error, f"{job.source.name} x {job.driving.name}")
-                    self.progress.job_done(f"FAILED {report.name}\n  {report.error}")
+        if self.engine.jobs_at_once == 1:
+            for number in by_source(self.plan.jobs):
+                self.job(number)
+        else:
+            run_in_parallel(self)
+
+    def job(self, number: int) -> None:
+        """Run a job; what goes wrong is its report's."""
+        job, report = self.plan.jobs[number], self.report.jobs[number]
+        try:
+            self._job(job, report)
+        except Stopped:
+            return  # the run is being stopped: the job is left
+        except Exception as error:  # one bad job must not stop the others
+            report.status, report.error = "failed", describe(error, f"{job.source.name} x {job.driving.name}")
+            self.progress.job_done(f"FAILED {report.name}\n  {report.error}")
+        finally:
+            if self._uses.release(self.source_key(job)):
+                self._portraits.drop(self.source_key(job))
+
+    def source_key(self, job: Job) -> tuple[Path, str | int]:
+        """What a job's source is known by: all options of the face but the choice are the pipeline's."""
+        return job.source, job_face(self.plan.pipeline, job).select
+
+    def is_finished(self, job: Job, report: JobReport) -> bool:
+        """Whether the result is there and of these inputs and options; notes so in the report. Raises MediaError for its inputs."""
+        pipeline = self.plan.pipeline
+        source, driving = self.input(job.source), self.input(job.driving)
+        report.key = job_key(pipeline, job, self.engine.facts, source.digest, driving.digest)
+        notes = {} if pipeline.output.overwrite else read_notes(job.output)
+        if notes.get("key") != report.key:
+            return False
+        report.status, report.frames = "skipped", int(notes.get("frames", 0))
+        report.lost, report.bridged, report.reference = notes.get("lost", []), notes.get("bridged", []), notes.get("reference")
+        self.progress.job_done(f"up to date: {job.output}")
+        return True
 
     # ---- one job -------------------------------------------------------------------------------------------------
     def _job(self, job: Job, report: JobReport) -> None:
-        pipeline = self.plan.pipeline
-        source_report, driving_report = self._input(job.source), self._input(job.driving)
-        report.key = job_key(pipeline, job, self.engine.facts, source_report.digest, driving_report.digest)
-        notes = {} if pipeline.output.overwrite else read_notes(job.output)
-        if notes.get("key") == report.key:
-            report.status, report.frames = "skipped", int(notes.get("frames", 0))
-            report.lost, report.bridged, report.reference = notes.get("lost", []), notes.get("bridged", []), notes.get("reference")
-            self.progress.job_done(f"up to date: {job.output}")
+        if report.status == "skipped" or (not report.key and self.is_finished(job, report)):
             return
-        face = job_face(pipeline, job)
-        clip = self._clip(job.driving, face)
+        face = job_face(self.plan.pipeline, job)
+        clip = self.clip(job.driving, face)
         source = self._source(job.source, face)
         report.lost, report.bridged = clip.report.lost, clip.report.bridged
         report.warnings += _warnings(clip)
@@ -81,7 +111,9 @@ class Batch:
     def _write(self, job: Job, report: JobReport, source: Portrait | Clip, clip: Clip) -> None:
         pipeline, output = self.plan.pipeline, self.plan.pipeline.output
         radius = smoothing_radius(pipeline.face.smooth, float(clip.info.rate))
-        report.reference = find_reference(clip.motion, clip.track, job_reference(pipeline, job), str(job.driving))
+        report.reference = find_reference(
+            clip.motion, clip.track, job_reference(pipeline, job), str(job.driving), neutral=clip.neutral
+        )
         reference = read_motion(clip.motion, report.reference, report.reference + 1, radius)
         notes = {
             "key": report.key,
@@ -94,12 +126,16 @@ class Batch:
             "source_square": [round(float(v), 3) for v in source.square],
         }
         info, times = clip.info, clip.times
+        metadata = write_notes(notes, self.engine.facts, motion_text(clip.report))
         film = Film(
             job.output, info.time_base, info.rate, lambda first, stop: times.read(first, stop).pts.tolist(),
-            job.driving if output.audio and info.has_audio else None, write_notes(notes, self.engine.facts, motion_text(clip.report)),
+            job.driving if output.audio and info.has_audio else None, metadata, seal_of(pipeline.provenance, job.output, metadata),
         )  # fmt: skip
         self.progress.start(f"{job.source.name} moved by {job.driving.name}", clip.frames)
         report.seconds = write_film(self.engine, film, self._units(source, clip, reference, radius), source, output)
+        if output.motion:
+            moved = RecordRows(Motion.concatenate([unit.driving for unit in self._units(source, clip, reference, radius)]))
+            write_result_motion(motion_beside(job.output), moved, times, info, self.engine.facts, source.square, job.driving.name)
 
     def _units(self, source: Portrait | Clip, clip: Clip, reference: Motion, radius: int) -> Iterator[RenderUnit]:
         modes, span = modes_of(self.plan.pipeline.transfer), self.plan.pipeline.engine.span
@@ -114,48 +150,37 @@ class Batch:
             yield RenderUnit(start, transfer_motion(own, driving, reference, modes), own, identity)
 
     # ---- inputs, each prepared once ------------------------------------------------------------------------------
-    def _input(self, path: Path) -> InputReport:
-        if path not in self._digests:
-            try:
-                self._digests[path] = input_report(path, "")
-                self.report.inputs.append(self._digests[path])  # type: ignore[arg-type]
-            except MMFAError as error:
-                self._digests[path] = error
-        known = self._digests[path]
-        if isinstance(known, MMFAError):
-            raise known
-        return known
+    def input(self, path: Path) -> InputReport:
+        """The report of an input, with its digest. Raises MediaError when it cannot be read."""
 
-    def _clip(self, path: Path, face: Face) -> Clip:
-        key = path, face.select  # all other options of the face are the pipeline's
-        if key not in self._clips:
-            report = self._input(path)
+        def make() -> InputReport:
+            known = input_report(path, "")
+            self.report.inputs.append(known)
+            return known
+
+        return self._inputs.get(path, make)
+
+    def clip(self, path: Path, face: Face) -> Clip:
+        """A clip made ready; every job with it fails for the same reason when it cannot be."""
+
+        def make() -> Clip:
+            report = self.input(path)
             report.kind = "video"
-            try:
-                self._clips[key] = self.preparation.clip(path, face, report)
-            except Exception as error:  # remembered: every job with this clip fails for the same reason
-                self._clips[key] = error
-        clip = self._clips[key]
-        if isinstance(clip, Exception):
-            raise clip
-        return clip
+            return self.preparation.clip(path, face, report)
+
+        return self._clips.get((path, face.select), make)
 
     def _source(self, path: Path, face: Face) -> Portrait | Clip:
         if probe(path).kind == "video":
-            return self._clip(path, face)
-        key = path, face.select
-        if self._portrait is None or self._portrait[0] != key:
-            report = self._input(path)
+            return self.clip(path, face)
+
+        def make() -> Portrait:
+            report = self.input(path)
             report.kind = "image"
-            self._portrait = None
-            try:
-                self._portrait = key, self.preparation.portrait(path, face, report)
-            except Exception as error:
-                self._portrait = key, error
-        portrait = self._portrait[1]
-        if isinstance(portrait, Exception):
-            raise portrait
-        return portrait
+            portrait = self.preparation.portrait(path, face, report)
+            return attrs.evolve(portrait, identity=self.engine.keep(portrait.identity))
+
+        return self._portraits.get((path, face.select), make)
 
 
 def _warnings(clip: Clip) -> list[str]:

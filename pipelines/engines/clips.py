@@ -21,6 +21,7 @@ from pipelines.reports import InputReport
 from pipelines.stages.crop import MARGIN, face_boxes, stable_square
 from pipelines.stages.decompose import DecomposedSpan, DecomposeUnit, decompose_span, fill_gaps
 from pipelines.stages.encode import Portrait, StillUnit, encode_still
+from pipelines.stages.motion_file import FileTimes, info_of, is_motion_file, open_motion
 from pipelines.stages.store import Store, iterate
 from pipelines.stages.track import TrackUnit, track_clip
 from pipelines.stages.worker import Stopwatch
@@ -28,7 +29,10 @@ from pipelines.stages.worker import Stopwatch
 
 @attrs.frozen(eq=False)
 class Clip:
-    """A video made ready: its stored track, motion and times (read span by span), its crop square (4,), and its part of the report."""
+    """A video made ready: its stored track, motion and times (read span by span), its crop square (4,), and its part of the report.
+
+    track is None for a motion file, which has no pictures.  neutral: reference frame that the file itself names.
+    """
 
     path: Path
     info: MediaInfo
@@ -37,6 +41,7 @@ class Clip:
     times: Any
     square: Tensor
     report: InputReport
+    neutral: int | None = None
 
     @property
     def frames(self) -> int:
@@ -59,7 +64,9 @@ class Preparation:
         return portrait
 
     def clip(self, path: Path, face: Face, report: InputReport) -> Clip:
-        """Track and decompose a video, or take both from the cache. Raises MediaError or NoFaceError."""
+        """Track and decompose a video, or take both from the cache; a motion file is opened. Raises MediaError, NoFaceError or CacheError."""
+        if is_motion_file(path):
+            return self._motion_file(path, report)
         info = probe(path)
         require_video(info)
         watch = Stopwatch()
@@ -75,6 +82,12 @@ class Preparation:
         motion = self._motion(path, face, track, square, report, watch)
         report.frames, report.seconds = len(motion), watch.seconds
         return Clip(path, info, track, motion, times, square, report)
+
+    def _motion_file(self, path: Path, report: InputReport) -> Clip:
+        file = open_motion(path, self.engine.facts, self.store.scratch.records)
+        report.kind, report.frames = "motion", len(file)
+        square = torch.tensor(file.header.square or (0.0, 0.0, 0.0, 0.0))
+        return Clip(path, info_of(path, file), None, file, FileTimes(file), square, report, file.header.reference)
 
     def _track(self, path: Path, info: MediaInfo, face: Face, report: InputReport, watch: Stopwatch) -> tuple[Any, Any]:
         facts = self.engine.facts

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import attrs
 from rich.console import Console
 
+from mmfa_components.errors import MMFAError
 from mmfa_components.registry import Registry
 from pipelines.config.schema import Pipeline
+from pipelines.engines.batch_order import LOOKERS
 from pipelines.engines.clips import Preparation, input_report
 from pipelines.engines.failures import describe
-from pipelines.engines.in_process import InProcessEngine
-from pipelines.engines.progress import Progress
-from pipelines.reports.run_report import ErrorReport, InputReport
+from pipelines.engines.parallel import run_steps
+from pipelines.engines.steps import Steps
+from pipelines.media import probe
+from pipelines.reports.run_report import ErrorReport, InputReport, PoolReport
 from pipelines.stages.store import Store
+from pipelines.stages.worker import Stopped
 
 
 @attrs.define
@@ -27,6 +32,7 @@ class ClipOutcome:
 
     report: InputReport
     error: ErrorReport | None = None
+    finished: bool = False
 
 
 @attrs.define
@@ -36,6 +42,7 @@ class DecomposeReport:
     clips: list[ClipOutcome] = attrs.field(factory=list)
     interrupted: bool = False
     wall: float = 0.0
+    pool: PoolReport | None = None
 
     @property
     def exit_code(self) -> int:
@@ -60,33 +67,65 @@ def decompose_all(pipeline: Pipeline, files: Sequence[Path], registry: Registry,
 
     Raises ConfigError, PluginError or WeightsError before any work.
     """
-    report, start = DecomposeReport(), time.monotonic()
-    with Progress(console, len(files)) as progress:
+    from pipelines.engines import ENGINES, make_progress
+
+    start = time.monotonic()
+    report = DecomposeReport([ClipOutcome(InputReport(str(path), "video")) for path in files])
+    with make_progress(pipeline, console, len(files)) as progress:
+
+        def warn(text: str) -> None:
+            progress.say(f"warning: {text}")
+
         progress.start("load components", None)
-        engine = InProcessEngine(pipeline, registry, progress.advance)
-        store = Store(pipeline.cache, registry.records, lambda text: progress.say(f"warning: {text}"))
+        engine = ENGINES[pipeline.engine.name](pipeline, registry, progress.advance, warn)
+        store = Store(pipeline.cache, registry.records, warn)
         preparation = Preparation(engine, store, progress, pipeline.engine.span)
+
+        def clip(number: int) -> None:
+            outcome, path = report.clips[number], files[number]
+            try:
+                outcome.report = input_report(path, "video")
+                preparation.clip(path, pipeline.face, outcome.report)
+                outcome.finished = True
+                known = " (was in the cache)" if outcome.report.cached.get("motion") else ""
+                progress.job_done(f"{path.name}: {outcome.report.frames} frames{known}")
+            except Stopped:
+                return
+            except Exception as error:  # one bad clip must not stop the others
+                outcome.error = describe(error, str(path))
+                progress.job_done(f"FAILED {path.name}\n  {outcome.error}")
+
         try:
-            for path in files:
-                outcome = ClipOutcome(InputReport(str(path), "video"))
-                report.clips.append(outcome)
-                try:
-                    outcome.report = input_report(path, "video")
-                    preparation.clip(path, pipeline.face, outcome.report)
-                    known = " (was in the cache)" if outcome.report.cached.get("motion") else ""
-                    progress.job_done(f"{path.name}: {outcome.report.frames} frames{known}")
-                except Exception as error:  # one bad clip must not stop the others
-                    outcome.error = describe(error, str(path))
-                    progress.job_done(f"FAILED {path.name}\n  {outcome.error}")
+            if engine.jobs_at_once == 1:
+                for number in range(len(files)):
+                    clip(number)
+            else:
+                lengths = _lengths(files)
+                progress.expect(2 * sum(lengths.values()))
+                run_steps(Steps(lengths, (), engine.workers), lambda step: clip(step.key), engine.jobs_at_once, engine.close)
         except KeyboardInterrupt:
             report.interrupted = True
-            report.clips.pop()
+            report.clips = [c for c in report.clips if c.finished or c.error]
             progress.say("stopping: finished clips are kept; run the same command again to go on")
         finally:
             engine.close()
             store.close()
+            report.pool = engine.report
     report.wall = time.monotonic() - start
     totals = report.totals()
     text = "{clips} clips, {frames} frames, {from_cache} from the cache, {failed} failed in {wall} s".format(**totals)
     console.print(text, highlight=False, markup=False, soft_wrap=True)
     return report
+
+
+def _lengths(files: Sequence[Path]) -> dict[Hashable, int]:
+    """Frames of each clip by its number; 0 where they are not known."""
+
+    def length(path: Path) -> int:
+        try:
+            return probe(path).frames or 0
+        except MMFAError:
+            return 0
+
+    with ThreadPoolExecutor(LOOKERS, thread_name_prefix="mmfa-look") as pool:
+        return dict(enumerate(pool.map(length, files)))

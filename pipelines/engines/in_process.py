@@ -9,8 +9,10 @@ from typing import Any, TypeVar
 
 import torch
 
+from mmfa_components.records import Record
 from mmfa_components.registry import Registry
 from pipelines.config.schema import Pipeline
+from pipelines.reports.run_report import PoolReport
 from pipelines.stages.components import Facts, build_components, resolve_batch
 from pipelines.stages.worker import Worker
 
@@ -23,13 +25,22 @@ AHEAD = 1
 class InProcessEngine:
     """Runs all units on the device of this process. Networks run under inference mode; their precision is their own concern."""
 
-    def __init__(self, pipeline: Pipeline, registry: Registry, tick: Callable[[int], None]) -> None:
+    workers = jobs_at_once = 1
+    report: PoolReport | None = None
+
+    def __init__(
+        self, pipeline: Pipeline, registry: Registry, tick: Callable[[int], None], say: Callable[[str], None] = lambda text: None
+    ) -> None:
         if pipeline.engine.threads:
             torch.set_num_threads(pipeline.engine.threads)
         components = build_components(pipeline, registry)
         self.facts: Facts = components.facts
         self.worker = Worker(components, resolve_batch(pipeline.engine.batch, components.device), tick)
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="mmfa-worker")
+
+    def keep(self, value: Record) -> Any:
+        """See Engine."""
+        return value
 
     def map(self, work: Callable[[Worker, U], T], units: Iterable[U]) -> Iterator[T]:
         """See Engine."""

@@ -12,6 +12,7 @@ import attrs
 
 from mmfa_components.errors import MMFAError
 from pipelines.config.schema import Face, Job, Pipeline
+from pipelines.engines.sealing import seal_facts
 from pipelines.media import read_metadata
 from pipelines.reports import InputReport
 from pipelines.stages.components import Facts
@@ -44,6 +45,7 @@ def job_key(pipeline: Pipeline, job: Job, facts: Facts, source_digest: str, driv
         "face": {k: face[k] for k in ("select", "max_gap", "crop_ratio", "min_score", "smooth")},
         "transfer": {**attrs.asdict(pipeline.transfer), "reference": job_reference(pipeline, job)},
         "output": output_facts(output),
+        **({"provenance": seal_facts(pipeline.provenance)} if pipeline.provenance.certificate else {}),
     }
     return hashlib.sha256(json.dumps(body, sort_keys=True, default=str).encode()).hexdigest()
 

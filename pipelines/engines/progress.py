@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -112,8 +113,84 @@ class Progress:
         if self.watcher is not None:
             self.watcher(Step(self.text, self.count, self.total, time.monotonic() - self.since, line))
 
+    def expect(self, frames: int) -> None:
+        """Frames of work in the whole batch, for those who show it."""
+
     def _line(self) -> str:
         speed = self.count / max(time.monotonic() - self.since, 1e-6)
         total = f"/{self.total}" if self.total else ""
         left = f", {(self.total - self.count) / speed:.0f} s left" if self.total and speed and self.total >= self.count else ""
         return f"  {self.text}: {self.count}{total} frames, {speed:.1f} frames/s{left} (job {self.finished + 1} of {self.jobs})"
+
+
+MOST_BARS = 12
+
+
+class ParallelProgress(Progress):
+    """For several pieces of work at once, each in a thread of its own: a bar for the jobs, one for all frames, and one a piece.
+
+    Elsewhere than on a terminal, lines about the whole batch. ``start`` and ``advance`` speak of the calling thread's piece.
+    """
+
+    def __init__(self, console: Console, jobs: int) -> None:
+        self._lock = threading.RLock()
+        self._own = threading.local()
+        self._shown: set[int] = set()
+        self._pieces: dict[int, str] = {}
+        self.frames, self.expected = 0, 0
+        super().__init__(console, jobs)
+        self.begun = self.last_line = time.monotonic()
+        if self.bars:
+            self.bars.update(self.clip, description="frames", visible=True)
+
+    def start(self, text: str, frames: int | None) -> None:
+        """The calling thread goes on to a new piece of work; "" to none."""
+        with self._lock:
+            me = threading.get_ident()
+            self._pieces.pop(me, None)
+            if text:
+                self._pieces[me] = text
+            old = getattr(self._own, "bar", None)
+            self._own.bar = None
+            if not self.bars:
+                return
+            if old is not None:
+                self.bars.remove_task(old)
+                self._shown.discard(old)
+            if text and len(self._shown) < MOST_BARS:
+                self._own.bar = self.bars.add_task(f"  {text}", total=frames, unit="frames")
+                self._shown.add(self._own.bar)
+
+    def expect(self, frames: int) -> None:
+        """See Progress."""
+        self.expected = frames
+        if self.bars:
+            self.bars.update(self.clip, total=frames)
+
+    def advance(self, frames: int) -> None:
+        """See Progress."""
+        with self._lock:
+            self.frames += frames
+            if self.bars:
+                self.bars.update(self.clip, advance=frames)
+                if (bar := getattr(self._own, "bar", None)) is not None:
+                    self.bars.update(bar, advance=frames)
+            elif time.monotonic() - self.last_line >= SECONDS_BETWEEN_LINES:
+                self.last_line = time.monotonic()
+                self.console.print(self._line(), highlight=False, markup=False, soft_wrap=True)
+
+    def job_done(self, line: str) -> None:
+        """See Progress."""
+        with self._lock:
+            self.start("", None)
+            super().job_done(line)
+
+    def _line(self) -> str:
+        speed = self.frames / max(time.monotonic() - self.begun, 1e-6)
+        total = f"/{self.expected}" if self.expected else ""
+        rest = self.expected - self.frames
+        left = f", {rest / speed:.0f} s left" if rest > 0 and speed else ""
+        working = next(iter(self._pieces.values()), "")
+        more = f" and {len(self._pieces) - 1} more" if len(self._pieces) > 1 else ""
+        jobs = f"{self.finished} of {self.jobs} jobs done"
+        return f"  {jobs}: {self.frames}{total} frames, {speed:.1f} frames/s{left}; {working}{more}"

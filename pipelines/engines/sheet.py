@@ -21,6 +21,7 @@ from pipelines.reports.run_report import JobReport
 from pipelines.stages.crop import crop_frames
 from pipelines.stages.encode import opaque
 from pipelines.stages.frames import FrameSource, to_bytes
+from pipelines.stages.motion_file import is_motion_file
 from pipelines.stages.transfer import Stored
 
 MOMENTS = 6
@@ -72,12 +73,18 @@ def _row(job: JobReport) -> SheetRow | None:
         whole = opaque(read_image(source))[None] if probe(source).kind == "image" else frames.read(source, 0, 1)
         pairs = []
         for moment in notes["moments"]:
-            driving = frames.read(Path(job.driving), moment, moment + 1)
             result = frames.read(Path(job.output), moment, moment + 1)
-            pairs.append((int(moment), _crop(driving, notes["driving_square"]), result[0]))
+            pairs.append((int(moment), _driving(frames, job, moment, notes["driving_square"]), result[0]))
         return SheetRow(source.name, Path(job.driving).name, _crop(whole, notes["source_square"]), pairs)
     finally:
         frames.close()
+
+
+def _driving(frames: FrameSource, job: JobReport, moment: int, square: list[float]) -> Tensor:
+    """The driving frame; a motion file has no picture, so an empty one stands for it."""
+    if is_motion_file(Path(job.driving)):
+        return torch.full((CROP, CROP, 3), 228, dtype=torch.uint8)
+    return _crop(frames.read(Path(job.driving), moment, moment + 1), square)
 
 
 def _crop(rgb: Tensor, square: list[float]) -> Tensor:

@@ -13,6 +13,7 @@ from torch import Tensor
 from pipelines.config.schema import Output
 from pipelines.engines.base import Engine
 from pipelines.engines.clips import Clip
+from pipelines.engines.sealing import Seal
 from pipelines.media import VideoWriter
 from pipelines.stages.encode import Portrait
 from pipelines.stages.frames import FrameSource, chunk_length
@@ -27,7 +28,7 @@ class Film:
     """What a result is: where it is written, its clock, its notes.
 
     rate: nominal frames a second.  times: timestamps of frames ``first`` to ``stop`` in units of ``time_base``.  sound: file whose
-    sound is carried over.
+    sound is carried over.  seal: signs the finished file.
     """
 
     path: Path
@@ -36,6 +37,7 @@ class Film:
     times: Callable[[int, int], Sequence[int]]
     sound: Path | None
     notes: Mapping[str, str]
+    seal: Seal | None = None
 
 
 def write_film(engine: Engine, film: Film, units: Iterable[RenderUnit], source: Portrait | Clip, output: Output) -> dict[str, float]:
@@ -52,7 +54,7 @@ def write_film(engine: Engine, film: Film, units: Iterable[RenderUnit], source: 
     try:
         film.path.parent.mkdir(parents=True, exist_ok=True)
         with VideoWriter(
-            film.path, width, height, film.time_base, film.rate, output.codec, output.quality, film.sound, film.notes
+            film.path, width, height, film.time_base, film.rate, output.codec, output.quality, film.sound, film.notes, film.seal,
         ) as writer:  # fmt: skip
             first = 0
             for span in engine.map(render_span, units):

@@ -11,8 +11,8 @@ from attrs.validators import in_, instance_of
 from rich.console import Console, RenderableType
 from rich.text import Text
 
-from mmfa_components.errors import ConfigError
 from mmfa_components.registry import Registry
+from pipelines.config.check import check_engine
 from pipelines.config.components import check_components
 from pipelines.config.faults import Faults
 from pipelines.config.inputs import find_files
@@ -53,19 +53,12 @@ class DecomposePlan:
 
 def load(path: Path, overrides: Sequence[str], registry: Registry) -> DecomposePlan:
     """A checked plan. Raises ConfigError listing every fault."""
-    from pipelines.stages.components import resolve_device
-
     faults = Faults()
     read = read_pipeline(path, overrides, DecomposePipeline, faults)
     tables = {f.name: getattr(read, f.name) for f in attrs.fields(DecomposePipeline) if f.name not in ("kind", "inputs")}
     pipeline = Pipeline(**tables)
     check_components(pipeline, registry, faults)
-    try:
-        resolve_device(pipeline.engine.device)
-    except ConfigError as error:
-        faults.add_error(error)
-    if pipeline.engine.name != "in_process":
-        faults.add("engine.name", f"no engine is called {pipeline.engine.name!r} for this kind", "known: in_process")
+    check_engine(pipeline, faults)
     if pipeline.cache.mode != "use":
         faults.add("cache.mode", "a cache that is not written leaves nothing behind", 'set cache.mode = "use"')
     if not read.inputs.files and not faults.touches("inputs"):

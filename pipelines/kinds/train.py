@@ -38,13 +38,24 @@ def load(path: Path, overrides: Sequence[str], registry: Registry) -> TrainPlan:
         except MMFAError as error:
             faults.add_error(error, where)
     _check_files(pipeline, registry, faults)
-    if pipeline.run.batch % pipeline.scale.workers:
-        what = f"{pipeline.run.batch} pairs cannot be shared evenly by {pipeline.scale.workers} workers"
-        faults.add("run.batch", what, "take a multiple of scale.workers")
-    if pipeline.scale.engine == "process" and pipeline.scale.workers > 1:
-        faults.add("scale.workers", f"one process cannot be {pipeline.scale.workers} workers", 'set scale.engine = "ray"')
+    _check_scale(pipeline, faults)
     faults.raise_if_any(str(path))
     return TrainPlan(pipeline, path)
+
+
+def _check_scale(pipeline: TrainPipeline, faults: Faults) -> None:
+    scale, workers = pipeline.scale, pipeline.scale.workers
+    if scale.engine == "torchrun":
+        from pipelines.training.torchrun import started_group
+
+        try:
+            workers = started_group().world
+        except MMFAError as error:
+            faults.add_error(error)
+    elif scale.engine == "process" and workers > 1:
+        faults.add("scale.workers", f"one process cannot be {workers} workers", 'set scale.engine = "ray"')
+    if pipeline.run.batch % workers:
+        faults.add("run.batch", f"{pipeline.run.batch} pairs cannot be shared evenly by {workers} workers", "take a multiple of their number")
 
 
 def _check_files(pipeline: TrainPipeline, registry: Registry, faults: Faults) -> None:
@@ -81,13 +92,13 @@ def describe(plan: TrainPlan, registry: Registry) -> RenderableType:
     weights = {k: v for k, v in attrs.asdict(pipeline.losses).items() if isinstance(v, float) and v}
     run, scale = pipeline.run, pipeline.scale
     begin = "goes on from its checkpoint" if known["going_on"] else pipeline.model.start or "random weights"
-    where = f"{scale.workers} Ray workers" if scale.engine == "ray" else f"this process on {run.device}"
+    places = {"ray": f"{scale.workers} Ray workers", "torchrun": "the processes of torchrun", "process": f"this process on {run.device}"}
     lines = [
         f"{plan.origin}: {pipeline.description}",
         *(f"{s:<9} {c['frames']} frames, {c['clips']} clips and portraits of {c['identities']} people" for s, c in known["data"].items()),
         f"model     {pipeline.model.preset}, from {begin}",
         f"losses    {', '.join(f'{name} {weight:g}' for name, weight in weights.items())}",
-        f"run       {run.steps} steps of {run.batch} pairs, rate {pipeline.optimiser.rate:g}, seed {run.seed}, on {where}",
+        f"run       {run.steps} steps of {run.batch} pairs, rate {pipeline.optimiser.rate:g}, seed {run.seed}, on {places[scale.engine]}",
         f"output    {run.folder}",
     ]
     return Group(Text("\n".join(lines)))
@@ -96,13 +107,22 @@ def describe(plan: TrainPlan, registry: Registry) -> RenderableType:
 def run(plan: TrainPlan, registry: Registry, console: Console) -> Report:
     """Train."""
     from pipelines.training.report import report_of
-    from pipelines.training.session import run_session
 
-    if plan.pipeline.scale.engine == "ray":
+    pipeline, first = plan.pipeline, True
+    if pipeline.scale.engine == "ray":
         from pipelines.training.distributed import run_on_ray
 
-        return report_of(plan.pipeline, run_on_ray(plan.pipeline, console), console)
-    return report_of(plan.pipeline, run_session(plan.pipeline, console), console)
+        result = run_on_ray(pipeline, console)
+    elif pipeline.scale.engine == "torchrun":
+        from pipelines.training.torchrun import run_under_torchrun, started_group
+
+        first = started_group().first
+        result = run_under_torchrun(pipeline, console)
+    else:
+        from pipelines.training.session import run_session
+
+        result = run_session(pipeline, console)
+    return report_of(pipeline, result, console, first)
 
 
 KIND = Kind(load, describe, facts, run)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import attrs
@@ -13,7 +13,7 @@ from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 from torch import Tensor
 
 from mmfa_components.errors import MediaError, OutputError
-from pipelines.media.partial import make_folder, output_error, partial_name, publish
+from pipelines.media.partial import make_folder, output_error, partial_name, seal_and_publish
 
 
 @attrs.frozen(eq=False)
@@ -58,8 +58,10 @@ def read_image(path: Path) -> StillImage:
         raise MediaError(f"damaged or unreadable image ({error})", where=str(path), fix="copy the file again or convert it to PNG") from error
 
 
-def write_image(path: Path, rgb: Tensor, alpha: Tensor | None = None, metadata: Mapping[str, str] | None = None) -> None:
-    """Write an image atomically; the format follows the suffix, ``metadata`` goes into PNG text.
+def write_image(
+    path: Path, rgb: Tensor, alpha: Tensor | None = None, metadata: Mapping[str, str] | None = None, seal: Callable[[Path], None] | None = None
+) -> None:
+    """Write an image atomically; the format follows the suffix, ``metadata`` goes into PNG text, ``seal`` may sign the finished file.
 
     rgb: (H, W, 3) uint8.  alpha: (H, W) uint8 or None.  Raises OutputError (disk full, not writable, unknown suffix).
     """
@@ -81,4 +83,4 @@ def write_image(path: Path, rgb: Tensor, alpha: Tensor | None = None, metadata: 
     except OSError as error:
         partial.unlink(missing_ok=True)
         raise output_error(error, path) from error
-    publish(partial, path)
+    seal_and_publish(partial, path, seal)

@@ -6,6 +6,7 @@ import errno
 import os
 import re
 import secrets
+from collections.abc import Callable
 from pathlib import Path
 
 from mmfa_components.errors import OutputError
@@ -48,6 +49,17 @@ def publish(partial: Path, path: Path) -> None:
     except OSError as error:
         partial.unlink(missing_ok=True)
         raise output_error(error, path) from error
+
+
+def seal_and_publish(partial: Path, path: Path, seal: Callable[[Path], None] | None) -> None:
+    """``seal`` a finished file, then give it its final name. Raises OutputError; then the file is removed."""
+    try:
+        if seal is not None:
+            seal(partial)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+    publish(partial, path)
 
 
 def remove_leftovers(folder: Path) -> list[Path]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -17,7 +17,7 @@ from av.video.reformatter import ColorRange, Colorspace
 from torch import Tensor
 
 from mmfa_components.errors import ConfigError, MMFAError, OutputError, did_you_mean
-from pipelines.media.partial import make_folder, output_error, partial_name, publish
+from pipelines.media.partial import make_folder, output_error, partial_name, seal_and_publish
 
 LIMITED, BT709 = 1, 1
 THREADS = 2  # fixed: the encoder's bytes depend on it
@@ -42,7 +42,7 @@ class VideoWriter:
     width, height: of the frames; odd ones are padded by repeating the last column or row, since the format needs even sizes.
     time_base: unit of the timestamps given to :meth:`write`.  rate: nominal frames per second.  quality: constant rate factor.
     audio_from: file whose sound is carried over, copied where MP4 takes its codec, else encoded as AAC; it ends with the picture.
-    metadata: notes stored as JSON in the comment tag.
+    metadata: notes stored as JSON in the comment tag.  seal: is handed the finished file before it gets its name, to sign it.
 
     Raises OutputError when the file cannot be written, ConfigError for an unknown codec.
     """
@@ -58,12 +58,13 @@ class VideoWriter:
         quality: int = 18,
         audio_from: Path | None = None,
         metadata: Mapping[str, str] | None = None,
+        seal: Callable[[Path], None] | None = None,
     ) -> None:
         check_codec(codec)
         self.path, self.time_base, self.rate = Path(path), Fraction(time_base), Fraction(rate or 25)
         self.size, self.codec, self.quality = (width, height), codec, quality
         self.audio_from, self.metadata = audio_from, dict(metadata or {})
-        self.partial = partial_name(self.path)
+        self.partial, self.seal = partial_name(self.path), seal
         self.first: int | None = None
         self.last = 0
         self._sound: _Sound | None = None
@@ -148,7 +149,7 @@ class VideoWriter:
             if self.first is None:
                 self.partial.unlink(missing_ok=True)
                 raise OutputError("no frame was written", where=str(self.path), fix="check that the driving clip has frames")
-            publish(self.partial, self.path)
+            seal_and_publish(self.partial, self.path, self.seal)
 
     def _finish(self) -> None:
         try:

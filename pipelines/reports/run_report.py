@@ -16,7 +16,7 @@ import attrs
 from mmfa_components.errors import MMFAError, OutputError
 
 Status = Literal["left", "done", "skipped", "failed"]
-VERSIONED = ("mmfa", "torch", "av", "zarr", "attrs")
+VERSIONED = ("mmfa", "torch", "av", "zarr", "attrs", "ray")
 
 
 @attrs.define
@@ -79,6 +79,42 @@ class JobReport:
 
 
 @attrs.define
+class WorkerReport:
+    """One worker of an engine that has several.
+
+    units, frames: calls and frames done.  alive: seconds from ready to the end.  busy: seconds spent on units, busy_share of alive.
+    seconds: by stage.  ended: why it ended before the run did, "" when it did not.
+    """
+
+    number: int
+    host: str = ""
+    node: str = ""
+    device: str = ""
+    process: int = 0
+    units: int = 0
+    frames: int = 0
+    frames_per_second: float = 0.0
+    alive: float = 0.0
+    busy: float = 0.0
+    busy_share: float = 0.0
+    gpu_busy_share: float | None = None
+    seconds: dict[str, float] = attrs.field(factory=dict)
+    ended: str = ""
+
+
+@attrs.define
+class PoolReport:
+    """The workers of a run. started: actors.  lost: died or given up.  repeated: units done again for that.  handed_over: units of
+    slow workers that were given to idle ones as well."""
+
+    started: int = 0
+    lost: int = 0
+    repeated: int = 0
+    handed_over: int = 0
+    workers: list[WorkerReport] = attrs.field(factory=list)
+
+
+@attrs.define
 class RunReport:
     """Everything about one run; ``exit_code`` is 0 when all is fine, 1 when some job failed, 130 when interrupted."""
 
@@ -94,6 +130,8 @@ class RunReport:
     started: str = ""
     wall: float = 0.0
     contact_sheet: str = ""
+    pool: PoolReport | None = None
+    estimate: dict[str, Any] = attrs.field(factory=dict)
 
     @property
     def exit_code(self) -> int:

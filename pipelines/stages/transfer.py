@@ -36,7 +36,7 @@ def read_motion(stored: Stored[Motion], start: int, stop: int, radius: int = 0) 
     The result is the same however a clip is cut into spans.
     """
     low, high = max(0, start - radius), min(len(stored), stop + radius)
-    rows = stored.read(low, high)
+    rows = plain_motion(stored.read(low, high))
     if radius > 0:
         pose = smooth_rotation(rows.rotation, radius)
         rows = Motion(pose, smooth(rows.scale, radius), smooth(rows.translation, radius), rows.expression)
@@ -56,8 +56,17 @@ def held(stored: Stored[Motion], start: int, stop: int, radius: int = 0) -> Moti
     return rows[torch.arange(start, stop).clamp(max=end - 1) - first]
 
 
-def find_reference(motion: Stored[Motion], track: Stored[FaceTrack], wanted: str | int, where: str, span: int = 256) -> int:
+def plain_motion(motion: Motion) -> Motion:
+    """A motion without what subclasses add: the expression of the rest of the face stands for the whole."""
+    return Motion(motion.rotation, motion.scale, motion.translation, motion.expression)
+
+
+def find_reference(
+    motion: Stored[Motion], track: Stored[FaceTrack] | None, wanted: str | int, where: str, span: int = 256, neutral: int | None = None
+) -> int:
     """Index of the driving clip's reference frame: the one given, or the most neutral and frontal ("auto").
+
+    track: None for a motion file, whose mouth was not seen.  neutral: taken for "auto" when it is known.
 
     Raises ConfigError when the index given is not a frame of the clip.
     """
@@ -68,14 +77,19 @@ def find_reference(motion: Stored[Motion], track: Stored[FaceTrack], wanted: str
             fix = f'set transfer.reference to 0 to {frames - 1}, or "auto"'
             raise ConfigError(f"reference frame {index} is not in this clip of {frames} frames", where=where, fix=fix)
         return index
+    if neutral is not None and 0 <= neutral < frames:
+        return neutral
     stride = -(-frames // MOST_CANDIDATES)
     motions, found, mouths = [], [], []
     for start in range(0, frames, span):
         stop = min(start + span, frames)
         rows = torch.arange(-start % stride, stop - start, stride)
         if len(rows):
-            faces = track.read(start, stop)[rows]
-            motions.append(motion.read(start, stop)[rows])
-            found.append(faces.found)
-            mouths.append(mouth_opening(faces.points))
+            motions.append(plain_motion(motion.read(start, stop)[rows]))
+            if track is not None:
+                faces = track.read(start, stop)[rows]
+                found.append(faces.found)
+                mouths.append(mouth_opening(faces.points))
+    if track is None:
+        return stride * choose_reference(Motion.concatenate(motions))
     return stride * choose_reference(Motion.concatenate(motions), torch.cat(found), torch.cat(mouths))

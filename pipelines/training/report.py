@@ -32,10 +32,12 @@ class TrainReport:
         return json.dumps({**body, **attrs.asdict(self.result)}, indent=2)
 
 
-def report_of(pipeline: TrainPipeline, result: LoopResult, console: Console) -> TrainReport:
-    """Write report.json and say in words what came out. Raises OutputError when it cannot be written."""
+def report_of(pipeline: TrainPipeline, result: LoopResult, console: Console, first: bool = True) -> TrainReport:
+    """Write report.json and say in words what came out, if this is the first of its processes. Raises OutputError when it cannot be written."""
     folder = Path(pipeline.run.folder)
     report = TrainReport(str(folder), str(folder / f"mmfa_{pipeline.model.preset}.safetensors"), result)
+    if not first:
+        return report
     try:
         (folder / "report.json").write_text(report.to_json() + "\n", encoding="utf-8")
     except OSError as error:

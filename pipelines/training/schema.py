@@ -126,11 +126,14 @@ class Run:
 
 @attrs.frozen
 class Scale:
-    """Where it runs. engine: "process" (this one) or "ray" (Ray Train, DDP).  workers: one a GPU, or CPU processes.  address: of a Ray
-    cluster, "" starts one here.  storage: folder or store Ray keeps checkpoints in, which all machines can reach; "" is run.folder.
+    """Where it runs.
+
+    engine: "process" (this one), "ray" (Ray Train, DDP) or "torchrun" (the processes that torchrun started, DDP).  workers: for Ray, one
+    a GPU or CPU processes.  address: of a Ray cluster, "" starts one here.  storage: folder or store Ray keeps checkpoints in, which
+    all machines can reach; "" is run.folder.
     """
 
-    engine: Literal["process", "ray"] = "process"
+    engine: Literal["process", "ray", "torchrun"] = "process"
     workers: int = attrs.field(default=1, validator=gt(0))
     address: str = ""
     storage: str = ""

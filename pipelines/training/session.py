@@ -8,38 +8,21 @@ from typing import Any
 
 import torch
 from rich.console import Console
-from torch import Tensor
 
 from mmfa_components.errors import DatasetError
-from mmfa_components.networks.blocks import channels_last
 from mmfa_components.networks.presets import preset
-from mmfa_components.registry import load_registry
 from mmfa_components.weights import read_weights
 from pipelines.datasets.index import DatasetIndex
 from pipelines.stages.components import resolve_device
 from pipelines.training.checkpoint import architecture, load_checkpoint
-from pipelines.training.convert_vgg import load_vgg
 from pipelines.training.dataset import FaceClips, load_clips
 from pipelines.training.group import Group
+from pipelines.training.judges import frozen_networks
 from pipelines.training.logs import TrainingLog
 from pipelines.training.loop import CHECKPOINT, LoopResult, Saved, nothing_more, train
 from pipelines.training.schema import TrainPipeline
 from pipelines.training.step import Frozen
 from pipelines.training.trainer import Trainer
-
-VGG = "vgg16_features"
-
-
-def frozen_networks(pipeline: TrainPipeline, device: torch.device) -> Frozen:
-    """The networks that judge, as the losses need them. Raises WeightsError naming the file that is missing and how to get it."""
-    context = load_registry().context(device, torch.float32, {name: Path(path) for name, path in pipeline.weights.items()})
-    vgg = load_vgg(context.weights.path(VGG)).to(device)
-    if pipeline.run.channels_last:
-        channels_last(vgg)
-    landmarks: Callable[[Tensor], Tensor] | None = None
-    if pipeline.losses.landmarks:
-        landmarks = context.build("landmark_detector", "facemesh", {}).region_points
-    return Frozen(vgg, None, landmarks)
 
 
 def run_session(

@@ -94,7 +94,7 @@ def train_vae(
             parts["critic"].backward()
             judge.step()
         if (step + 1) % 100 == 0 or step + 1 == run.steps:
-            tell(step + 1, {name: float(value) for name, value in parts.items()})
+            tell(step + 1, {name: float(value.detach()) for name, value in parts.items()})
     network.eval().requires_grad_(False)
     return network, measure(network, rows, held_rows, len(clip[held].unique()), run.seed, pipeline.collapse)
 

@@ -202,7 +202,9 @@ def test_results_say_that_they_are_synthetic(tmp_path: Path, media: Any, registr
     run_plan(plan, registry, screen.console)
     notes = read_metadata(plan.jobs[0].output)
     assert "synthetic" in notes["synthetic"]
-    assert set(notes) == {"synthetic", "mmfa"}
+    assert set(notes) == {"synthetic", "model", "motion", "mmfa"}
+    assert notes["model"] == "disc 1"
+    assert notes["motion"].startswith("short.mp4 sha256:")
 
 
 @pytest.mark.parametrize("mode", ["off", "read"])

@@ -19,6 +19,7 @@ from pipelines.datasets.schema import DatasetPipeline
 from pipelines.kinds import MODULES, kind_of
 from pipelines.kinds.train import KIND as TRAIN
 from pipelines.training.schema import TrainPipeline
+from pipelines.training.vae_schema import VAEPipeline
 
 
 @pytest.mark.parametrize("path", sorted(SHIPPED.glob("*.toml")), ids=lambda p: p.stem)
@@ -46,6 +47,7 @@ def missing_keys(schema: type[Any], table: dict[str, Any], path: str = "") -> li
             {"inputs", "description"},
         ),
         ("train", TrainPipeline, set(), {"description"}),
+        ("train_vae", VAEPipeline, set(), {"description"}),
     ],
 )  # fmt: skip
 def test_defaults_are_written_out_as_they_are(name: str, schema: type[Any], free: set[str], other: set[str]) -> None:

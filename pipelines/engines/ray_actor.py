@@ -1,0 +1,198 @@
+"""What runs on a worker of the Ray engine: components built once, units computed one after the other."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import importlib.metadata
+import os
+import time
+import traceback
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import attrs
+import torch
+
+from mmfa_components.registry import ENTRY_POINT_GROUP, Registry, load_registry
+from pipelines.config.schema import Pipeline
+from pipelines.engines.ray_faults import worker_unfit
+from pipelines.engines.ray_wire import register_tensors
+from pipelines.stages.components import build_components, resolve_batch
+from pipelines.stages.worker import Worker
+
+KEPT = 4
+"""Values (identities of portraits) a worker keeps at hand."""
+DONE, FAILED, END = "done", "failed", "end"
+
+
+@attrs.frozen(eq=False)
+class Setup:
+    """What a worker is built from. registry: None where the worker's own installation has the plugins.  folder: for relative paths."""
+
+    pipeline: Pipeline
+    registry: Registry | None
+    threads: int
+    folder: str
+
+
+@attrs.frozen(eq=False)
+class Kept:
+    """Stands for a record in Ray's object store, in a field of a unit. reference: of the object there."""
+
+    number: int
+    reference: Any
+
+
+@attrs.frozen
+class Head:
+    """How a call went.
+
+    state: "done", "failed" or "end" (of a stream).  frames, seconds: done and taken.  stages: seconds by stage.  unfit: why this
+    machine cannot do it, when that is not the unit's fault.
+    """
+
+    state: str
+    frames: int = 0
+    seconds: float = 0.0
+    stages: dict[str, float] = attrs.field(factory=dict)
+    unfit: str = ""
+
+
+@attrs.frozen
+class Ready:
+    """A worker that can take work: what its components are, where it is. gpu: its name, "" without one."""
+
+    facts: Any
+    node: str
+    host: str
+    process: int
+    gpu: str
+
+
+def portable(registry: Registry) -> Registry | None:
+    """What to send of a registry: nothing when every plugin comes from an installed package, since workers then load their own."""
+    installed = {e.name for e in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP)}
+    return None if {p.name for p in registry.plugins} <= installed else registry
+
+
+class Host:
+    """The body of an actor. Errors of a unit are given back as values, so that only a dead process is an error of Ray's."""
+
+    def __init__(self, setup: Setup) -> None:
+        import ray
+
+        register_tensors()
+        with contextlib.suppress(OSError):
+            os.chdir(setup.folder)
+        torch.set_num_threads(setup.threads)
+        self._frames = 0
+        self._kept: OrderedDict[int, Any] = OrderedDict()
+        self._stream: Iterator[Any] | None = None
+        self.error: Exception | None = None
+        try:
+            components = build_components(setup.pipeline, setup.registry or load_registry())
+            batch = resolve_batch(setup.pipeline.engine.batch, components.device)
+            self.worker = Worker(components, batch, self._tick)
+            gpu = torch.cuda.get_device_name() if components.device.type == "cuda" else ""
+            context = ray.get_runtime_context()
+            self._ready = Ready(components.facts, context.get_node_id(), os.uname().nodename, os.getpid(), gpu)
+        except Exception as error:
+            self.error = _portable_error(error)
+
+    def ready(self) -> Ready | Exception:
+        """What this worker is, or why it could not be built."""
+        return self.error or self._ready
+
+    def call(self, work: Callable[[Worker, Any], Any], unit: Any) -> tuple[Head, Any]:
+        """Compute one unit."""
+        return self._timed(lambda: (DONE, work(self.worker, self._filled(unit))))
+
+    def begin(self, work: Callable[[Worker, Any], Iterator[Any]], unit: Any, span: int, skip: int) -> tuple[Head, Any]:
+        """Begin a stream; steps are handed out about ``span`` frames at a time. The first ``skip`` parcels were delivered before."""
+        self._stream = self._parcels(work(self.worker, self._filled(unit)), span)
+
+        def forward() -> tuple[str, Any]:
+            for _ in range(skip):
+                next(self._stream)  # type: ignore[arg-type]
+            return DONE, None
+
+        return self._timed(forward)
+
+    def step(self) -> tuple[Head, Any]:
+        """The next parcel of the stream; state "end" when there is none."""
+
+        def forward() -> tuple[str, Any]:
+            parcel = next(self._stream, None) if self._stream is not None else None
+            return (END, None) if parcel is None else (DONE, parcel)
+
+        return self._timed(forward)
+
+    def drop(self) -> None:
+        """Forget the stream."""
+        self._stream = None
+        self.worker.frames.close()
+
+    # ---- inside ------------------------------------------------------------------------------------------------------
+    def _tick(self, frames: int) -> None:
+        self._frames += frames
+
+    def _timed(self, work: Callable[[], tuple[str, Any]]) -> tuple[Head, Any]:
+        start, before, unfit = time.perf_counter(), self._frames, ""
+        try:
+            with torch.inference_mode():
+                state, result = work()
+        except Exception as error:
+            state, result = FAILED, _portable_error(error)
+            unfit = str(error) if worker_unfit(error) else ""
+        parts = result if isinstance(result, list) else [result]
+        stages: dict[str, float] = {}
+        for part in parts:
+            for name, value in getattr(part, "seconds", {}).items():
+                stages[name] = stages.get(name, 0.0) + value
+        return Head(state, self._frames - before, time.perf_counter() - start, stages, unfit), result
+
+    def _parcels(self, steps: Iterator[Any], span: int) -> Iterator[list[Any]]:
+        parcel: list[Any] = []
+        base = self._frames
+        for step in steps:
+            parcel.append(step)
+            if self._frames - base >= span:
+                yield parcel
+                parcel, base = [], self._frames
+        if parcel:
+            yield parcel
+
+    def _filled(self, unit: Any) -> Any:
+        """``unit`` with the values in place of what stands for them."""
+        if not attrs.has(type(unit)):
+            return unit
+        kept = {f.name: v for f in attrs.fields(type(unit)) if isinstance(v := getattr(unit, f.name), Kept)}
+        return attrs.evolve(unit, **{name: self._value(value) for name, value in kept.items()}) if kept else unit
+
+    def _value(self, kept: Kept) -> Any:
+        import ray
+
+        if kept.number not in self._kept:
+            self._kept[kept.number] = ray.get(kept.reference).to(self.worker.device)
+        self._kept.move_to_end(kept.number)
+        while len(self._kept) > KEPT:
+            self._kept.popitem(last=False)
+        return self._kept[kept.number]
+
+
+def _portable_error(error: Exception) -> Exception:
+    """The error with the worker's traceback as a note; as plain text when its class cannot travel."""
+    trace = "on the worker:\n" + "".join(traceback.format_exception(error))
+    try:
+        plain = copy.copy(error)  # made anew the way the other side makes it
+        if not isinstance(plain, type(error)):
+            raise TypeError
+    except Exception:
+        plain = RuntimeError(f"{type(error).__name__}: {error}")
+    plain.__cause__ = plain.__context__ = None
+    plain.add_note(trace)
+    return plain
+
+

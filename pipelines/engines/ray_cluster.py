@@ -1,0 +1,71 @@
+"""Joining or starting Ray, and the size of the pool that suits what it has."""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import Any
+
+import attrs
+import torch
+
+from mmfa_components.errors import ConfigError, EngineError, PluginError
+from pipelines.config.schema import Engine, Ray
+
+GPUS_EACH = 0.5
+"""Share of a GPU a worker gets by default: while one decodes, the other computes."""
+
+
+@attrs.frozen
+class Size:
+    """A pool: actors at least and at most, cores and share of a GPU of each, CPU threads of torch in each."""
+
+    least: int
+    most: int
+    cpus: float
+    gpus: float
+    threads: int
+
+
+def connect(options: Ray) -> bool:
+    """Start Ray here, or join the cluster at ``options.address``; True when it was started here and has to be stopped.
+
+    Raises PluginError when Ray is not installed, EngineError when the cluster cannot be reached.
+    """
+    try:
+        import ray
+    except ImportError as error:
+        raise PluginError(f"Ray cannot be imported ({error})", where="engine.name", fix="pip install 'mmfa[ray]'") from error
+    if ray.is_initialized():
+        return False
+    here: dict[str, Any] = {}
+    if not options.address:
+        here = {"include_dashboard": options.dashboard, "num_cpus": os.cpu_count()}
+        if options.store_mb:
+            here["object_store_memory"] = options.store_mb * 1024 * 1024
+    try:
+        ray.init(address=options.address or "local", log_to_driver=False, logging_level=logging.ERROR, **here)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        fix = 'start it (ray start --head), correct engine.ray.address, or leave it empty to start Ray here'
+        raise EngineError(f"Ray cannot be started or joined ({error})", where=options.address or "engine.ray", fix=fix) from error
+    return True
+
+
+def size_of_pool(engine: Engine, resources: dict[str, float]) -> Size:
+    """The pool for a cluster with these resources (as ``ray.cluster_resources()`` gives them).
+
+    Raises ConfigError when what an actor asks for is more than there is.
+    """
+    options, threads = engine.ray, engine.threads or torch.get_num_threads()
+    have_cpus, have_gpus = resources.get("CPU", 0.0), resources.get("GPU", 0.0)
+    gpus = options.gpus if options.gpus >= 0 else (GPUS_EACH if have_gpus and engine.device != "cpu" else 0.0)
+    if engine.device == "cuda" and not gpus:
+        raise ConfigError("the cluster has no GPU for engine.device = \"cuda\"", where="engine.ray.gpus", fix='use "auto" or "cpu"')
+    cpus = options.cpus or (1.0 if gpus else float(min(threads, max(1, int(have_cpus)))))
+    fits = [have_cpus // cpus] + ([have_gpus / gpus + 1e-6] if gpus else [])
+    room = int(min(fits))
+    if room < 1 and not options.min_actors:
+        what = f"a worker asks for {cpus:g} cores and {gpus:g} GPUs, but the cluster has {have_cpus:g} and {have_gpus:g}"
+        raise ConfigError(what, where="engine.ray", fix="lower engine.ray.cpus and engine.ray.gpus")
+    least = options.min_actors or min(room, options.max_actors or room)
+    return Size(max(1, least), max(least, options.max_actors, 1), cpus, gpus, threads)
