@@ -1,18 +1,25 @@
-"""What a page has set, and the motion edit it stands for (mmfa_components.geometry.edit)."""
+"""What a page has set, and the motion edit it stands for: as pipeline files say it, and as geometry takes it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal
 
 import attrs
 
-from mmfa_components.geometry.edit import Channel, MotionEdit
+from mmfa_components.geometry.edit import MotionEdit
+from pipelines.editing.schema import ExpressionTable, MotionTable, NumberTable, RegionTable, ScaleTable, TakenTable
 
-Origin = Literal["source", "relative", "absolute"]
-ATTRIBUTES: Mapping[str, str] = {"rotation": "Head rotation", "translation": "Position", "scale": "Scale", "expression": "Expression"}
+Origin = Literal["source", "relative", "absolute", "whole"]
+ATTRIBUTES: Mapping[str, str] = {
+    "rotation": "Head rotation", "translation": "Position", "scale": "Scale", "expression": "Expression", "eyes": "Eyes", "mouth": "Mouth",
+}  # fmt: skip
 """Attributes whose origin can be chosen, with their names on the page."""
-POSE = ("yaw", "pitch", "roll", "x", "y", "scale")
+REGIONS = ("eyes", "mouth")
+
+
+def _origins() -> dict[str, Origin]:
+    return {name: "whole" if name in REGIONS else "relative" for name in ATTRIBUTES}
 
 
 @attrs.frozen
@@ -20,8 +27,8 @@ class Settings:
     """Everything that decides a result besides the two files.
 
     yaw, pitch, roll: degrees added.  x, y: half crop sides added (right and down positive).  scale: factor.
-    strength: multiple of the clip's expression.  rotation, translation, scale_from, expression: where each attribute comes from.
-    frame: the square around the face, or put back into the whole picture.
+    strength: multiple of the clip's expression.  origins: where each attribute comes from.
+    frame: the square around the face, or put back into the whole picture.  mark: a visible note that the result is synthetic.
     """
 
     yaw: float = 0.0
@@ -31,20 +38,28 @@ class Settings:
     y: float = 0.0
     scale: float = 1.0
     strength: float = 1.0
-    origins: Mapping[str, Origin] = attrs.field(factory=lambda: dict.fromkeys(ATTRIBUTES, "relative"))
+    origins: Mapping[str, Origin] = attrs.field(factory=_origins)
     frame: Literal["crop", "paste"] = "crop"
+    mark: bool = False
+
+    def table(self, with_clip: bool) -> MotionTable:
+        """The ``[motion]`` table of a pipeline file of kind "edit"; without a clip everything comes from the portrait."""
+        take: dict[str, Any] = {n: self.origins[n] if with_clip else "whole" if n in REGIONS else "source" for n in ATTRIBUTES}
+        amount = self.strength if with_clip else 1.0
+        return MotionTable(
+            rotation=TakenTable(take["rotation"]),
+            yaw=NumberTable(offset=self.yaw),
+            pitch=NumberTable(offset=self.pitch),
+            roll=NumberTable(offset=self.roll),
+            translation=TakenTable(take["translation"]),
+            x=NumberTable(offset=self.x),
+            y=NumberTable(offset=self.y),
+            scale=ScaleTable(take["scale"], offset=round(self.scale - 1, 6)),
+            expression=ExpressionTable(take["expression"], amount=amount),
+            eyes=RegionTable(take["eyes"], amount=1.0 if take["eyes"] == "whole" else amount),
+            mouth=RegionTable(take["mouth"], amount=1.0 if take["mouth"] == "whole" else amount),
+        )
 
     def edit(self, with_clip: bool) -> MotionEdit:
-        """The edit; without a clip everything comes from the portrait."""
-        origin = {name: self.origins[name] if with_clip else "source" for name in ATTRIBUTES}
-        return MotionEdit(
-            rotation=Channel(origin["rotation"]),
-            yaw=Channel("whole", offset=self.yaw),
-            pitch=Channel("whole", offset=self.pitch),
-            roll=Channel("whole", offset=self.roll),
-            translation=Channel(origin["translation"]),
-            x=Channel("whole", offset=self.x),
-            y=Channel("whole", offset=self.y),
-            scale=Channel(origin["scale"], offset=self.scale - 1),
-            expression=Channel(origin["expression"], amount=self.strength if with_clip else 1.0),
-        )
+        """The edit as geometry takes it."""
+        return self.table(with_clip).edit()

@@ -17,7 +17,7 @@ from pipelines.studio.sessions import Session
 Slot = Literal["portrait", "clip"]
 MEGABYTE = 1 << 20
 MOST_PIXELS = 60_000_000
-LONGEST_NAME = 80
+LONGEST_NAME = 120  # bytes
 
 IMAGES: Mapping[str, str] = {"png": ".png", "jpeg": ".jpg", "webp": ".webp"}
 VIDEOS: Mapping[str, str] = {"mp4": ".mp4", "matroska": ".mkv", "avi": ".avi"}
@@ -86,8 +86,9 @@ def admit(partial: Path, slot: Slot, name: str) -> Upload:
         with partial.open("rb") as file:
             kind = sniff(file.read(64))
         if kind is None or kind not in kinds:
-            other = "a picture" if kind in IMAGES else "a video" if kind in VIDEOS else "of a kind the studio does not know"
-            raise MediaError(f"This file is {other}, but {wanted} is needed here", fix=fix)
+            other = "a picture" if kind in IMAGES else "a video" if kind in VIDEOS else ""
+            what = f"This file is {other}; {wanted} is needed here" if other else f"This file is not {wanted} the studio can read"
+            raise MediaError(what, fix=fix)
         path = partial.replace(partial.with_suffix(kinds[kind]))
         try:
             info = probe(path)
@@ -130,10 +131,11 @@ def sniff(head: bytes) -> str | None:
 def plain_name(name: str, slot: Slot, suffix: str) -> str:
     """A client's file name made harmless: its last part, letters, digits, spaces and ``._-()`` only; ``suffix`` when it has none.
 
-    It is shown and written into recipes, but never used to open a file here.
+    It is shown, and is what the file is called beside a recipe, in a folder of the session made for that; never a path.
     """
     last = re.sub(r"[^\w .()-]", "_", re.split(r"[/\\]", name)[-1]).strip(" .")
     stem, _, ending = last.rpartition(".")
     if not stem or not ending.isalnum() or len(ending) > 5:
         stem, ending = last, suffix.removeprefix(".")
-    return f"{stem[:LONGEST_NAME].strip(' .') or slot}.{ending}"
+    stem = stem.encode()[:LONGEST_NAME].decode(errors="ignore").strip(" .")
+    return f"{stem or slot}.{ending}"

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import attrs
 import torch
@@ -16,12 +16,13 @@ from PIL import Image
 from rich.console import Console
 from torch import Tensor
 
-from mmfa_components.records import Motion
+from mmfa_components.records import Motion, Record
 from mmfa_components.registry import Registry
 from pipelines.config.schema import Cache, Pipeline
 from pipelines.engines.clips import Clip, Preparation, input_report
 from pipelines.engines.in_process import InProcessEngine
 from pipelines.engines.progress import Progress, Step, watched
+from pipelines.reports.run_report import PoolReport
 from pipelines.stages.components import Facts
 from pipelines.stages.crop import crop_frames
 from pipelines.stages.encode import Portrait, StillUnit, encode_still
@@ -81,7 +82,7 @@ class StudioWorker:
                     progress = Progress(Console(file=io.StringIO()), 1)
                 preparation = Preparation(_Counted(engine, progress, engine.facts), store, progress, SPAN)
                 clip = preparation.clip(path, self.pipeline.face, input_report(path, "video"))
-                return clip, find_reference(clip.motion, clip.track, "auto", path.name)
+                return clip, find_reference(clip.motion, clip.track, "auto", path.name, neutral=clip.neutral)
             except KeyboardInterrupt as error:
                 raise _StoppedError from error
             finally:
@@ -115,6 +116,12 @@ class _Counted:
     engine: InProcessEngine
     progress: Progress
     facts: Facts
+    workers: int = 1
+    jobs_at_once: int = 1
+    report: PoolReport | None = None
+
+    def keep(self, value: Record) -> Any:
+        return self.engine.keep(value)
 
     def map(self, work: Callable[[Worker, U], T], units: Iterable[U]) -> Iterator[T]:
         for span in self.engine.map(work, units):

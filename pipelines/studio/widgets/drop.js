@@ -20,7 +20,7 @@ export default {
       <div class="drop__bar" v-if="share !== null" role="progressbar" :aria-valuenow="Math.round(share * 100)" aria-label="Upload">
         <i :style="{width: share * 100 + '%'}"></i></div>
       <p class="drop__state" v-if="state && !message" role="status"><i class="spinner" aria-hidden="true"></i>{{ state }}</p>
-      <p class="drop__message" v-if="message" role="alert">{{ message }}<span v-if="fix"> {{ fix }}</span></p>
+      <p class="drop__message" v-if="message" role="alert">{{ message }} {{ fix }}</p>
     </section>`,
   props: {
     url: String, title: String, hint: String, accept: String, limit: Number, kind: String, icon: String,
