@@ -78,7 +78,7 @@ class RecordRows:
     def __len__(self) -> int:
         return len(self.record)
 
-    def read(self, start: int, stop: int) -> Record:
+    def read(self, start: int, stop: int) -> Any:
         """Rows ``start:stop``."""
         return self.record[start:stop]
 

@@ -88,7 +88,7 @@ def make_jobs(inputs: Inputs, output: Output, here: Path, faults: Faults) -> tup
     folder, suffix = Path(output.folder), suffix_of(output.codec)
     names = unique_names([f"{s.stem}__{d.stem}" for s, d in pairs])
     jobs = [Job(s, d, folder / f"{name}{suffix}") for (s, d), name in zip(pairs, names, strict=True)]
-    return _safe(jobs, output, faults)
+    return safe_jobs(jobs, output, faults)
 
 
 def unique_names(names: list[str], taken: Iterable[str] = ()) -> list[str]:
@@ -140,14 +140,14 @@ def _from_file(inputs: Inputs, output: Output, here: Path, faults: Faults) -> tu
         Job(s, d, folder / (_with_suffix(line.output, suffix) if line.output else next(free) + suffix), line.face, line.reference)
         for line, s, d in ready
     ]
-    return _safe(jobs, output, faults)
+    return safe_jobs(jobs, output, faults)
 
 
 def _with_suffix(name: str, suffix: str) -> str:
     return name if Path(name).suffix.lower() in SUFFIXES else name + suffix
 
 
-def _safe(jobs: list[Job], output: Output, faults: Faults) -> tuple[Job, ...]:
+def safe_jobs(jobs: list[Job], output: Output, faults: Faults) -> tuple[Job, ...]:
     """The jobs, with a fault noted for each that would overwrite an input, the report or the contact sheet."""
     inputs = {p.resolve() for job in jobs for p in (job.source, job.driving)}
     extras = {Path(output.folder, n).resolve(): key for key, n in attrs.asdict(output).items() if key in ("report", "contact_sheet") and n}

@@ -186,6 +186,11 @@ class Job:
     face: str | int | None = None
     reference: str | int | None = None
 
+    @property
+    def name(self) -> str:
+        """What the job is called in reports."""
+        return f"{self.source.name} x {self.driving.name}"
+
 
 @attrs.frozen
 class Plan:

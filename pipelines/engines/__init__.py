@@ -49,8 +49,12 @@ def make_progress(pipeline: Pipeline, console: Console, jobs: int) -> Progress:
     return (Progress if pipeline.engine.name == "in_process" else ParallelProgress)(console, jobs)
 
 
-def run_plan(plan: Plan, registry: Registry, console: Console) -> RunReport:
+def run_plan(
+    plan: Plan, registry: Registry, console: Console, batch: Callable[..., Batch] = Batch, sheet: Callable[..., bool] = write_sheet
+) -> RunReport:
     """Run a plan to its end, write the contact sheet and the run report, and return the report.
+
+    batch: runs the jobs.  sheet: draws the overview picture.
 
     Bad inputs fail their own jobs only. Ctrl-C ends the run in good order: finished results stay, the report says what is left.
 
@@ -65,7 +69,7 @@ def run_plan(plan: Plan, registry: Registry, console: Console) -> RunReport:
     folder = writable_folder(Path(pipeline.output.folder))
     report = RunReport(str(plan.origin), attrs.asdict(pipeline), started=datetime.now(UTC).isoformat(timespec="seconds"))
     report.jobs = [
-        JobReport(f"{j.source.name} x {j.driving.name}", str(j.source), str(j.driving), str(j.output)) for j in plan.jobs
+        JobReport(j.name, str(j.source), str(j.driving), str(j.output)) for j in plan.jobs
     ]
     with make_progress(pipeline, console, len(plan.jobs)) as progress:
 
@@ -80,10 +84,10 @@ def run_plan(plan: Plan, registry: Registry, console: Console) -> RunReport:
         report.components = {"face_detector": facts.detector, "landmark_detector": facts.landmarks, "animator": facts.animator}
         store = Store(pipeline.cache, registry.records, warn)
         try:
-            Batch(plan, engine, Preparation(engine, store, progress, pipeline.engine.span), progress, report).run()
+            batch(plan, engine, Preparation(engine, store, progress, pipeline.engine.span), progress, report).run()
             if pipeline.output.contact_sheet:
                 progress.start("draw the contact sheet", None)
-                _sheet(folder / pipeline.output.contact_sheet, plan, report, warn)
+                _sheet(folder / pipeline.output.contact_sheet, plan, report, warn, sheet)
         except KeyboardInterrupt:
             report.interrupted = True
             progress.say("stopping: finished results are kept, the one at hand is removed")
@@ -111,10 +115,10 @@ def writable_folder(folder: Path) -> Path:
     return folder
 
 
-def _sheet(path: Path, plan: Plan, report: RunReport, warn: Callable[[str], None]) -> None:
+def _sheet(path: Path, plan: Plan, report: RunReport, warn: Callable[[str], None], sheet: Callable[..., bool]) -> None:
     title = plan.pipeline.description or plan.origin.stem
     try:
-        if write_sheet(path, title, report.jobs):
+        if sheet(path, title, report.jobs):
             report.contact_sheet = str(path)
     except (MMFAError, OSError) as error:  # a picture for convenience: never a reason to fail a run
         warn(f"the contact sheet could not be drawn: {describe(error, str(path)).what}")

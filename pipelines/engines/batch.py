@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -79,10 +79,8 @@ class Batch:
 
     def is_finished(self, job: Job, report: JobReport) -> bool:
         """Whether the result is there and of these inputs and options; notes so in the report. Raises MediaError for its inputs."""
-        pipeline = self.plan.pipeline
-        source, driving = self.input(job.source), self.input(job.driving)
-        report.key = job_key(pipeline, job, self.engine.facts, source.digest, driving.digest)
-        notes = {} if pipeline.output.overwrite else read_notes(job.output)
+        report.key = self.key(job)
+        notes = {} if self.plan.pipeline.output.overwrite else read_notes(job.output)
         if notes.get("key") != report.key:
             return False
         report.status, report.frames = "skipped", int(notes.get("frames", 0))
@@ -90,25 +88,34 @@ class Batch:
         self.progress.job_done(f"up to date: {job.output}")
         return True
 
+    def key(self, job: Job) -> str:
+        """What stands for everything that decides the job's result. Raises MediaError for its inputs."""
+        source, driving = self.input(job.source), self.input(job.driving)
+        return job_key(self.plan.pipeline, job, self.engine.facts, source.digest, driving.digest)
+
     # ---- one job -------------------------------------------------------------------------------------------------
     def _job(self, job: Job, report: JobReport) -> None:
         if report.status == "skipped" or (not report.key and self.is_finished(job, report)):
             return
-        face = job_face(self.plan.pipeline, job)
-        clip = self.clip(job.driving, face)
-        source = self._source(job.source, face)
-        report.lost, report.bridged = clip.report.lost, clip.report.bridged
-        report.warnings += _warnings(clip)
+        work = self.prepare(job, report)
         start = time.monotonic()
-        self._write(job, report, source, clip)
-        report.wall = round(time.monotonic() - start, 3)
-        report.frames, report.status = clip.frames, "done"
-        report.frames_per_second = round(clip.frames / max(report.wall, 1e-6), 3)
+        report.frames = work()
+        report.wall, report.status = round(time.monotonic() - start, 3), "done"
+        report.frames_per_second = round(report.frames / max(report.wall, 1e-6), 3)
         for warning in report.warnings:
             self.progress.say(f"  warning: {warning}")
         self.progress.job_done(f"{job.output} ({report.frames} frames, {report.frames_per_second:.1f} frames/s)")
 
-    def _write(self, job: Job, report: JobReport, source: Portrait | Clip, clip: Clip) -> None:
+    def prepare(self, job: Job, report: JobReport) -> Callable[[], int]:
+        """Make the inputs of a job ready; what is returned renders and writes its result and gives the number of frames."""
+        face = job_face(self.plan.pipeline, job)
+        clip = self.clip(job.driving, face)
+        source = self.source(job.source, face)
+        report.lost, report.bridged = clip.report.lost, clip.report.bridged
+        report.warnings += warnings_of(clip)
+        return lambda: self._write(job, report, source, clip)
+
+    def _write(self, job: Job, report: JobReport, source: Portrait | Clip, clip: Clip) -> int:
         pipeline, output = self.plan.pipeline, self.plan.pipeline.output
         radius = smoothing_radius(pipeline.face.smooth, float(clip.info.rate))
         report.reference = find_reference(
@@ -136,6 +143,7 @@ class Batch:
         if output.motion:
             moved = RecordRows(Motion.concatenate([unit.driving for unit in self._units(source, clip, reference, radius)]))
             write_result_motion(motion_beside(job.output), moved, times, info, self.engine.facts, source.square, job.driving.name)
+        return clip.frames
 
     def _units(self, source: Portrait | Clip, clip: Clip, reference: Motion, radius: int) -> Iterator[RenderUnit]:
         modes, span = modes_of(self.plan.pipeline.transfer), self.plan.pipeline.engine.span
@@ -170,7 +178,8 @@ class Batch:
 
         return self._clips.get((path, face.select), make)
 
-    def _source(self, path: Path, face: Face) -> Portrait | Clip:
+    def source(self, path: Path, face: Face) -> Portrait | Clip:
+        """A portrait encoded, or a video used as source made ready."""
         if probe(path).kind == "video":
             return self.clip(path, face)
 
@@ -183,7 +192,8 @@ class Batch:
         return self._portraits.get((path, face.select), make)
 
 
-def _warnings(clip: Clip) -> list[str]:
+def warnings_of(clip: Clip) -> list[str]:
+    """What the user should know about a clip that was used."""
     texts = [f"{clip.path.name}: {text}" for text in clip.report.warnings]
     if not texts and clip.info.frames and clip.frames < clip.info.frames:
         texts.append(f"{clip.path.name}: only {clip.frames} of {clip.info.frames} frames could be read")

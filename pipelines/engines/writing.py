@@ -14,7 +14,7 @@ from pipelines.config.schema import Output
 from pipelines.engines.base import Engine
 from pipelines.engines.clips import Clip
 from pipelines.engines.sealing import Seal
-from pipelines.media import VideoWriter
+from pipelines.media import VideoWriter, write_image
 from pipelines.stages.encode import Portrait
 from pipelines.stages.frames import FrameSource, chunk_length
 from pipelines.stages.mark import mark_frames
@@ -69,6 +69,16 @@ def write_film(engine: Engine, film: Film, units: Iterable[RenderUnit], source: 
     finally:
         backgrounds.close()
     return {name: round(seconds, 3) for name, seconds in watch.seconds.items()}
+
+
+def write_still(
+    engine: Engine, path: Path, unit: RenderUnit, source: Portrait | Clip, output: Output, notes: Mapping[str, str], seal: Seal | None
+) -> dict[str, float]:
+    """Render one frame and write it as a picture; gives the seconds by stage. Raises OutputError."""
+    span = next(iter(engine.map(render_span, [unit])))
+    frames = span.rgb if output.frame == "crop" else _paste(source, span.rgb, 0, FrameSource())
+    write_image(path, (mark_frames(frames) if output.mark else frames)[0], metadata=notes, seal=seal)
+    return {name: round(seconds, 3) for name, seconds in span.seconds.items()}
 
 
 def _paste(source: Portrait | Clip, crops: Tensor, first: int, backgrounds: FrameSource) -> Tensor:

@@ -18,6 +18,7 @@ from pipelines.config.overrides import apply_overrides
 
 MODULES: Mapping[str, str] = {
     "reenact": "pipelines.kinds.reenact",
+    "edit": "pipelines.kinds.edit",
     "decompose": "pipelines.kinds.decompose",
     "prepare_dataset": "pipelines.kinds.prepare_dataset",
     "train": "pipelines.kinds.train",

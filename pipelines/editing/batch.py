@@ -1,0 +1,155 @@
+"""Edits on any engine: as a batch of reenactments, with the motion taken attribute by attribute."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import attrs
+import torch
+
+from mmfa_components.geometry.edit import edit_motion
+from mmfa_components.records import KeypointRegions, Motion, RegionalMotion, Timestamps
+from pipelines.config.schema import Face, Job
+from pipelines.editing.schema import EditJob, EditPlan
+from pipelines.editing.timeline import Follower, Source, Timeline, follow, timeline_of
+from pipelines.engines.batch import Batch, warnings_of
+from pipelines.engines.clips import Clip
+from pipelines.engines.job_keys import job_face, job_key, motion_text, write_notes
+from pipelines.engines.sealing import seal_of
+from pipelines.engines.sheet import choose_moments
+from pipelines.engines.writing import Film, write_film, write_still
+from pipelines.media import probe
+from pipelines.reports.run_report import JobReport
+from pipelines.stages.encode import Portrait, RegionsUnit, find_regions
+from pipelines.stages.motion_file import RecordRows, is_motion_file, motion_beside, write_result_motion
+from pipelines.stages.render import RenderUnit, SourceFrames
+from pipelines.stages.transfer import held, smoothing_radius
+
+NO_REGIONS = "this animator or these landmarks know no regions of the face: eyes and mouth move with the rest"
+
+
+@attrs.frozen(eq=False)
+class _Work:
+    """A job whose inputs are ready. own: reads the source's motion.  regions: None where they are not needed or not known."""
+
+    source: Source
+    line: Timeline
+    followers: dict[str, Follower]
+    own: Callable[[int, int], Motion]
+    identity: Any
+    regions: KeypointRegions | None
+
+
+class EditBatch(Batch):
+    """Runs the jobs of an EditPlan; order, memory of inputs and failures are those of Batch."""
+
+    @property
+    def _plan(self) -> EditPlan:
+        assert isinstance(self.plan, EditPlan)
+        return self.plan
+
+    def key(self, job: Job) -> str:
+        """See Batch: the reenactment's key with the edit and the content of the other clips."""
+        plan = self._plan
+        source, driving = self.input(job.source), self.input(job.driving)
+        base = job_key(plan.pipeline, job, self.engine.facts, source.digest, driving.digest)
+        clips = {name: self.input(path).digest for name, path in plan.clips.items() if name in plan.edit.clips}
+        body = [base, job.output.suffix, attrs.asdict(plan.motion), attrs.asdict(plan.timing), clips]
+        return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+
+    def prepare(self, job: Job, report: JobReport) -> Callable[[], int]:
+        """See Batch."""
+        assert isinstance(job, EditJob)
+        plan, edit = self._plan, self._plan.edit
+        face = job_face(plan.pipeline, job)
+        smooth = face.smooth
+        driving = self.clip(job.driving, face) if job.driven else None
+        source = self.source(job.source, face)
+        others = {name: self._other(plan.clips[name], face) for name in edit.clips if name}
+        line = timeline_of(source, driving, list(others.values()), edit, plan.timing)
+        followers: dict[str, Follower] = {}
+        if driving is not None:
+            followers[""] = follow(driving, line, True, plan.motion.reference, smooth, plan.timing.beyond)
+            report.reference = followers[""].reference
+        for name, clip in others.items():
+            followers[name] = follow(clip, line, False, "auto", smooth, plan.timing.beyond)
+        used = {c.path: c for c in (driving, source, *others.values()) if isinstance(c, Clip)}
+        report.warnings += [text for clip in used.values() for text in warnings_of(clip)]
+        if driving is not None:
+            report.lost, report.bridged = driving.report.lost, driving.report.bridged
+        radius = smoothing_radius(smooth, float(source.info.rate)) if isinstance(source, Clip) else 0
+
+        def own(start: int, stop: int) -> Motion:
+            return held(source.motion, start, stop, radius) if isinstance(source, Clip) else source.motion
+
+        regions = self._regions(source) if edit.regional else None
+        if edit.regional and regions is None:
+            report.warnings.append(NO_REGIONS)
+        identity: Any = source.identity if isinstance(source, Portrait) else SourceFrames(source.path, source.frames, source.square)
+        return lambda: self._make(job, report, _Work(source, line, followers, own, identity, regions))
+
+    def _make(self, job: EditJob, report: JobReport, work: _Work) -> int:
+        output, facts, line = self.plan.pipeline.output, self.engine.facts, work.line
+        motion = Motion.concatenate([_plain(unit.driving) for unit in self._edited(work)])
+        moved = RecordRows(motion)
+        moments = choose_moments(moved, 0) if line.frames > 1 else [0]
+        leader = work.followers[""].clip if "" in work.followers else None
+        notes = {
+            "key": report.key, "frames": line.frames, "reference": report.reference, "lost": report.lost, "bridged": report.bridged,
+            "moments": moments, "source_square": _square(work.source), "source_frames": getattr(work.source, "frames", 1),
+            **({"driving_square": _square(leader)} if leader is not None else {}),
+        }  # fmt: skip
+        origin = motion_text(*[self.input(f.clip.path) for f in work.followers.values() if isinstance(f.clip, Clip)])
+        metadata = write_notes(notes, facts, f"edited; {origin}" if origin else "edited")
+        seal = seal_of(self.plan.pipeline.provenance, job.output, metadata)
+        self.progress.start(report.name, line.frames)
+        if job.output.suffix == ".png":
+            report.seconds = write_still(self.engine, job.output, next(self._edited(work)), work.source, output, metadata, seal)
+        else:
+            sound = line.sound if output.audio else None
+            film = Film(job.output, line.info.time_base, line.info.rate, line.times, sound, metadata, seal)
+            report.seconds = write_film(self.engine, film, self._edited(work), work.source, output)
+        if output.motion:
+            whole = RecordRows(_joined([unit.driving for unit in self._edited(work)]))
+            times = RecordRows(Timestamps(line.pts.long()))
+            write_result_motion(motion_beside(job.output), whole, times, line.info, facts, work.source.square, job.source.name)
+        return line.frames
+
+    def _edited(self, work: _Work) -> Iterator[RenderUnit]:
+        edit, span = self._plan.edit, self.plan.pipeline.engine.span
+        for start in range(0, work.line.frames, span):
+            stop = min(start + span, work.line.frames)
+            takes = {name: follower.take(start, stop) for name, follower in work.followers.items()}
+            own = work.own(start, stop)
+            motion = edit_motion(own, edit, takes, work.line.seconds(start, stop))
+            yield RenderUnit(start, motion, own, work.identity, work.regions)
+
+    def _other(self, path: Path, face: Face) -> Source:
+        """A clip, motion file or picture that attributes are taken from; its face is the largest whatever the job's choice."""
+        face = attrs.evolve(face, select="largest")
+        if is_motion_file(path) or probe(path).kind == "video":
+            return self.clip(path, face)
+        return self.source(path, face)
+
+    def _regions(self, source: Source) -> KeypointRegions | None:
+        if isinstance(source, Portrait):
+            return source.regions
+        frame = next(i for i in range(source.frames) if bool(source.track.read(i, i + 1).found[0]))
+        unit = RegionsUnit(source.path, frame, source.track.read(frame, frame + 1), source.square)
+        return next(iter(self.engine.map(find_regions, [unit])))
+
+
+def _plain(motion: Motion) -> Motion:
+    return Motion(motion.rotation, motion.scale, motion.translation, motion.expression)
+
+
+def _joined(parts: list[Motion]) -> Motion:
+    return (RegionalMotion if isinstance(parts[0], RegionalMotion) else Motion).concatenate(parts)
+
+
+def _square(source: Source) -> list[float]:
+    return [round(float(v), 3) for v in torch.as_tensor(source.square)]

@@ -1,0 +1,95 @@
+"""When the frames of an edit are shown, and which frame of another clip belongs to each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import attrs
+import torch
+from torch import Tensor
+
+from mmfa_components.geometry.edit import MotionEdit, Take
+from pipelines.editing.schema import Timing
+from pipelines.engines.clips import Clip
+from pipelines.media import MediaInfo
+from pipelines.stages.encode import Portrait
+from pipelines.stages.transfer import find_reference, read_motion, smoothing_radius
+
+Source = Portrait | Clip
+
+
+@attrs.frozen(eq=False)
+class Timeline:
+    """The clock of a result: number of frames, timestamps (N,) in ``info.time_base``, and the file whose sound goes along."""
+
+    info: MediaInfo
+    pts: Tensor
+    sound: Path | None = None
+
+    @property
+    def frames(self) -> int:
+        """Frames of the result."""
+        return len(self.pts)
+
+    def seconds(self, start: int, stop: int) -> Tensor:
+        """Seconds (n,) of frames ``start:stop`` from the beginning, float64."""
+        return (self.pts[start:stop] - self.pts[0]).double() * float(self.info.time_base)
+
+    def times(self, start: int, stop: int) -> Sequence[int]:
+        """Timestamps of frames ``start:stop``."""
+        stamps: list[int] = self.pts[start:stop].tolist()
+        return stamps
+
+
+def timeline_of(source: Source, driving: Clip | None, others: Sequence[Source], edit: MotionEdit, timing: Timing) -> Timeline:
+    """The timeline of a result: the driving clip's, else a source video's, else as long as ``timing`` says."""
+    leader = driving if driving is not None else source if isinstance(source, Clip) else None
+    if leader is not None:
+        return Timeline(leader.info, leader.times.read(0, leader.frames).pts[: leader.frames], leader.path if leader.info.has_audio else None)
+    seconds = timing.seconds or max([0.0, *(_length(o) for o in others), *(k.time for c in edit.channels().values() for k in c.keys)])
+    rate = Fraction(str(timing.rate)).limit_denominator(1001)
+    frames = max(1, round(seconds * rate) + (0 if timing.seconds else 1))
+    info = MediaInfo(Path(), "video", 0, 0, rate, 1 / rate, frames)
+    return Timeline(info, torch.arange(frames))
+
+
+@attrs.frozen(eq=False)
+class Follower:
+    """A clip whose motion is read at the times of a result: the driving clip frame by frame, others by time, pictures held."""
+
+    clip: Source
+    rows: Tensor  # (N,) its frame for each frame of the result
+    reference: int
+    radius: int
+
+    def take(self, start: int, stop: int) -> Take:
+        """Its motion at frames ``start:stop`` of the result, and its reference."""
+        if isinstance(self.clip, Portrait):
+            return Take(self.clip.motion, self.clip.motion)
+        rows = self.rows[start:stop]
+        low, high = int(rows.min()), int(rows.max()) + 1
+        motion = read_motion(self.clip.motion, low, high, self.radius)[rows - low]
+        return Take(motion, read_motion(self.clip.motion, self.reference, self.reference + 1, self.radius))
+
+
+def follow(clip: Source, line: Timeline, leads: bool, reference: str | int, smooth: float, beyond: str) -> Follower:
+    """``clip`` at the times of ``line``. leads: the line is the clip's own.  Raises ConfigError for a reference that is no frame of it."""
+    if isinstance(clip, Portrait):
+        return Follower(clip, torch.zeros(line.frames, dtype=torch.long), 0, 0)
+    index = find_reference(clip.motion, clip.track, reference, str(clip.path), neutral=clip.neutral)
+    rows = torch.arange(line.frames)
+    if not leads:
+        own = clip.times.read(0, clip.frames).pts[: clip.frames]
+        own = (own - own[0]).double() * float(clip.info.time_base)
+        at = line.seconds(0, line.frames)
+        if beyond == "loop":
+            at = at % (_length(clip) or 1.0)
+        rows = torch.searchsorted(own, at + 1e-6, right=True) - 1
+    return Follower(clip, rows.clamp(0, clip.frames - 1), index, smoothing_radius(smooth, float(clip.info.rate)))
+
+
+def _length(clip: Source) -> float:
+    """Seconds a clip lasts, its last frame included; 0 of a picture."""
+    return 0.0 if isinstance(clip, Portrait) else float(clip.frames / clip.info.rate)
