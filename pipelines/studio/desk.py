@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import shutil
 import time
 from collections.abc import Callable, Coroutine
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -18,6 +21,8 @@ from pipelines.engines.clips import Clip
 from pipelines.engines.failures import describe
 from pipelines.engines.progress import Step
 from pipelines.stages.encode import Portrait
+from pipelines.studio.job import Job
+from pipelines.studio.recipe import Recipe, write_recipe
 from pipelines.studio.sessions import Session
 from pipelines.studio.settings import Settings
 from pipelines.studio.uploads import Slot, Upload
@@ -53,6 +58,7 @@ class Desk:
         self.settings = Settings()
         self.problem = ""
         self.cache = session.new_folder("cache")
+        self.run_folder: Path | None = None
         self._latest: Latest[float] = Latest(self._draw)
         self._tasks: set[asyncio.Task[Any]] = set()
 
@@ -121,6 +127,19 @@ class Desk:
             LOG.error("%s", report.trace)
         self.sides[slot] = Side(error=sentence(report.what), remedy=sentence(report.fix))
         self.changed()
+
+    # ---- the result ----------------------------------------------------------------------------------------------
+    async def job(self) -> tuple[Job, Recipe]:
+        """The recipe of the present settings, and the job that runs it here. Only one result is kept: the one before it is removed."""
+        portrait, clip = self.sides["portrait"].upload, self.sides["clip"].upload if self.clip is not None else None
+        assert portrait is not None
+        if self.run_folder is not None:
+            await self.worker.call(partial(shutil.rmtree, self.run_folder, True))
+        self.run_folder = folder = self.session.new_folder("run")
+        engine, worker = await self.worker.engine(), self.worker
+        recipe = await worker.call(partial(write_recipe, folder, worker.pipeline, engine.facts.precision, self.settings, portrait, clip))
+        here = {"output.folder": str(folder / "result"), "cache.folder": str(self.cache), "engine.device": worker.pipeline.engine.device}
+        return Job(recipe.path, [f"{key}={value}" for key, value in here.items()], worker.registry), recipe
 
     # ---- the picture ---------------------------------------------------------------------------------------------
     def change(self, **values: Any) -> None:

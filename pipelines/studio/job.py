@@ -18,6 +18,10 @@ from pipelines.engines.progress import Step, watched
 from pipelines.kinds import kind_of
 from pipelines.reports.run_report import ErrorReport
 
+PHASES = {
+    "load": "Loading the model", "follow": "Following the face", "decompose": "Reading the motion", "encode": "Reading the portrait",
+    "draw": "Finishing",
+}  # fmt: skip
 Status = Literal["waiting", "running", "done", "failed", "cancelled"]
 _ONE_AT_A_TIME = threading.Lock()
 
@@ -60,6 +64,11 @@ class Job:
         self._stop.set()
 
     @property
+    def stopping(self) -> bool:
+        """True once it was told to stop."""
+        return self._stop.is_set()
+
+    @property
     def over(self) -> bool:
         """True when nothing more will happen."""
         return self.status in ("done", "failed", "cancelled")
@@ -89,3 +98,19 @@ def left(step: Step) -> tuple[float, float | None]:
     speed = step.count / step.seconds if step.seconds > 0 else 0.0
     known = step.total and speed > 0 and step.total >= step.count
     return speed, (step.total - step.count) / speed if known and step.total else None
+
+
+def progress_text(job: Job) -> str:
+    """What a run is doing, how far it is, how fast, and how long it will take."""
+    step = job.step
+    if job.status == "waiting":
+        return "Waiting for another run to end …"
+    if step is None or not step.text:
+        return "Starting …"
+    phase = next((name for start, name in PHASES.items() if step.text.startswith(start)), "Making the frames")
+    if not step.count:
+        return f"{phase} …"
+    speed, seconds = left(step)
+    total = f" of {step.total}" if step.total else ""
+    rest = f", {seconds:.0f} s left" if seconds is not None else ""
+    return f"{phase}: frame {step.count}{total}, {speed:.1f} frames/s{rest}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import shutil
 from functools import partial
 from pathlib import Path
@@ -17,7 +16,7 @@ from pipelines.studio.motion import MotionPanel
 from pipelines.studio.sessions import Session
 from pipelines.studio.uploads import Limits, Slot, Upload, admit
 from pipelines.studio.widgets import Button, Dial, Drop, Picture, Scale, Text
-from pipelines.studio.worker import StudioWorker, as_jpeg, portrait_crop
+from pipelines.studio.worker import StudioWorker, as_jpeg, data_url, portrait_crop
 
 FACE = (
     "M12 3c4 0 6.5 3 6.5 7.500C18.5 16 15.5 21 12 21s-6.500-5-6.500-10.500C5.5 6 8 3 12 3z"
@@ -125,11 +124,6 @@ class Page:
         """Show a new preview."""
         self.after.show(data_url(jpeg))
         self.caption.set_text(f"Preview · {seconds:.2f} s")
-
-
-def data_url(jpeg: bytes) -> str:
-    """The bytes of a JPEG as an address."""
-    return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode()
 
 
 def facts_of(upload: Upload) -> str:

@@ -45,7 +45,7 @@ class Settings:
     def table(self, with_clip: bool) -> MotionTable:
         """The ``[motion]`` table of a pipeline file of kind "edit"; without a clip everything comes from the portrait."""
         take: dict[str, Any] = {n: self.origins[n] if with_clip else "whole" if n in REGIONS else "source" for n in ATTRIBUTES}
-        amount = self.strength if with_clip else 1.0
+        amount = {n: self.strength if take[n] in ("relative", "absolute") else 1.0 for n in ("expression", *REGIONS)}
         return MotionTable(
             rotation=TakenTable(take["rotation"]),
             yaw=NumberTable(offset=self.yaw),
@@ -55,9 +55,9 @@ class Settings:
             x=NumberTable(offset=self.x),
             y=NumberTable(offset=self.y),
             scale=ScaleTable(take["scale"], offset=round(self.scale - 1, 6)),
-            expression=ExpressionTable(take["expression"], amount=amount),
-            eyes=RegionTable(take["eyes"], amount=1.0 if take["eyes"] == "whole" else amount),
-            mouth=RegionTable(take["mouth"], amount=1.0 if take["mouth"] == "whole" else amount),
+            expression=ExpressionTable(take["expression"], amount=amount["expression"]),
+            eyes=RegionTable(take["eyes"], amount=amount["eyes"]),
+            mouth=RegionTable(take["mouth"], amount=amount["mouth"]),
         )
 
     def edit(self, with_clip: bool) -> MotionEdit:

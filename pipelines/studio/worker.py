@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import io
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -94,7 +95,7 @@ class StudioWorker:
     async def picture(self, portrait: Portrait, motion: Motion) -> Tensor:
         """One frame (S, S, 3) uint8 of the portrait with ``motion`` (N = 1)."""
         engine = await self.engine()
-        unit = RenderUnit(0, motion, portrait.motion, portrait.identity)
+        unit = RenderUnit(0, motion, portrait.motion, portrait.identity, portrait.regions)
         span = await self.call(lambda: next(iter(engine.map(render_span, [unit]))))
         return span.rgb[0]
 
@@ -176,3 +177,8 @@ def as_jpeg(rgb: Tensor, quality: int = 90) -> bytes:
 def portrait_crop(portrait: Portrait, size: int = 384) -> Tensor:
     """The face of a portrait (size, size, 3) uint8, cut out as the animator sees it."""
     return to_bytes(crop_frames(portrait.rgb[None], portrait.square, size, torch.device("cpu")).rgb)[0]
+
+
+def data_url(jpeg: bytes) -> str:
+    """The bytes of a JPEG as an address."""
+    return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode()

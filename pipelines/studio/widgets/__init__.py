@@ -103,11 +103,11 @@ class Drop(Element, component="drop.js"):
 
 
 class Compare(Element, component="compare.js"):
-    """Portrait, driving clip and result, playing together."""
+    """Portrait, driving clip ("" for none) and result side by side; videos play together, a ``still`` result is a picture."""
 
-    def __init__(self, portrait: str, driving: str, result: str) -> None:
+    def __init__(self, portrait: str, driving: str, result: str, still: bool) -> None:
         super().__init__()
-        self._props.update(portrait=portrait, driving=driving, result=result)
+        self._props.update(portrait=portrait, driving=driving, result=result, still=still)
 
 
 class Text(TextElement):

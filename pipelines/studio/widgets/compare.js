@@ -2,15 +2,17 @@
 export default {
   template: `
     <div class="compare">
-      <div class="compare__row">
+      <div class="compare__row" :class="{'compare__row--two': !driving}">
         <figure><img :src="portrait" alt="The portrait" /><figcaption>Portrait</figcaption></figure>
-        <figure><video ref="driving" :src="driving" muted playsinline preload="auto" v-show="!unplayable" @error="unplayable = true"></video>
+        <figure v-if="driving"><video ref="driving" :src="driving" muted playsinline preload="auto" v-show="!unplayable" @error="unplayable = true"></video>
           <p class="compare__none" v-if="unplayable">This browser cannot play the clip's format. The result is not affected.</p>
           <figcaption>Driving clip</figcaption></figure>
-        <figure><video ref="result" :src="result" :muted="muted" playsinline preload="auto" @timeupdate="ticked" @loadedmetadata="ready"
-            @play="playing = true" @pause="playing = false" @ended="again"></video><figcaption>Result <b>synthetic</b></figcaption></figure>
+        <figure><img v-if="still" :src="result" alt="The result" />
+          <video v-else ref="result" :src="result" :muted="muted" playsinline preload="auto" @timeupdate="ticked" @loadedmetadata="ready"
+            @play="playing = true" @pause="playing = false" @ended="again"></video>
+          <figcaption>Result <b>synthetic</b></figcaption></figure>
       </div>
-      <div class="compare__bar">
+      <div class="compare__bar" v-if="!still">
         <button type="button" class="button button--quiet" @click="toggle" :aria-label="playing ? 'Pause' : 'Play'">
           <svg viewBox="0 0 16 16" aria-hidden="true"><path :d="playing ? 'M4 3h3v10H4zM9 3h3v10H9z' : 'M4 2.5v11l9-5.5z'" /></svg></button>
         <input type="range" min="0" :max="length" step="0.01" :value="time" @input="seek" aria-label="Position in the video"
@@ -19,7 +21,7 @@ export default {
         <button type="button" class="button button--quiet" @click="muted = !muted" :aria-pressed="!muted">{{ muted ? 'Sound off' : 'Sound on' }}</button>
       </div>
     </div>`,
-  props: { portrait: String, driving: String, result: String },
+  props: { portrait: String, driving: String, result: String, still: Boolean },
   data() {
     return { time: 0, length: 0, playing: false, muted: true, unplayable: false };
   },
@@ -35,12 +37,15 @@ export default {
     },
     toggle() { this.playing ? this.$refs.result.pause() : this.$refs.result.play(); },
     seek(event) {
-      this.$refs.result.currentTime = this.$refs.driving.currentTime = Number(event.target.value);
+      this.go(Number(event.target.value));
       this.ticked();
     },
     again() {
-      this.$refs.result.currentTime = this.$refs.driving.currentTime = 0;
+      this.go(0);
       this.$refs.result.play();
+    },
+    go(time) {
+      for (const video of [this.$refs.result, this.$refs.driving]) if (video) video.currentTime = time;
     },
     ticked() { if (this.$refs.result) this.time = this.$refs.result.currentTime; },
     follow() {
