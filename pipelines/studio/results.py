@@ -14,6 +14,8 @@ from pipelines.studio.recipe import Recipe, bundle
 from pipelines.studio.widgets import Button, Compare, Text
 from pipelines.studio.worker import as_jpeg, data_url, portrait_crop
 
+AGAIN = "The recipe makes this result again: put it beside its files, or unpack the ZIP, and run: python -m pipelines.run studio.toml"
+
 
 def show_result(desk: Desk, job: Job, recipe: Recipe) -> None:
     """Build the comparison and the downloads of a finished run in the element at hand."""
@@ -34,7 +36,7 @@ def show_result(desk: Desk, job: Job, recipe: Recipe) -> None:
             _link("Motion file", session.offer(motion, motion.name))
         _link("Recipe (TOML)", session.offer(recipe.path, recipe.path.name))
         Button("Everything (ZIP)", partial(_everything, desk, recipe, [result, motion] if motion.is_file() else [result]))
-    Text("p", "The recipe makes this result again: put it beside the two files, or unpack the ZIP, and run  python -m pipelines.run studio.toml", "note")
+    Text("p", AGAIN, "note")
 
 
 async def _everything(desk: Desk, recipe: Recipe, results: list[Path]) -> None:
