@@ -149,5 +149,14 @@ class RegionalAnimator(Protocol):
         ...
 
 
+@runtime_checkable
+class NeutralAnimator(Protocol):
+    """What an animator may do besides: show the canonical face, without any deformation by expression (paper Fig. 7)."""
+
+    def render_neutral(self, identity: Any, source: Any, driving: Any) -> r.Frames:
+        """As ``render``, but the keypoints are those of the canonical face in the pose of ``driving``; its expression does not count."""
+        ...
+
+
 class Metric(Protocol):
     def __call__(self, results: r.Frames, references: r.Frames) -> torch.Tensor: ...

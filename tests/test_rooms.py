@@ -45,7 +45,8 @@ NEVER: dict[str, tuple[str, ...]] = {
     "pipelines/config/": ("plugins", "pipelines.training"),
     "pipelines/media/": ("pipelines.config", "pipelines.stages", "pipelines.engines", "mmfa_components.registry", "cache", "plugins"),
     "pipelines/stages/": ("pipelines.engines", "pipelines.reports", "pipelines.training", "plugins", "ray", "rich"),
-    "pipelines/engines/": ("pipelines.training", "plugins"),
+    "pipelines/engines/": ("pipelines.training", "pipelines.editing", "pipelines.studio", "plugins"),
+    "pipelines/editing/": ("pipelines.training", "plugins", "ray", "av"),
     "pipelines/studio/": ("pipelines.training", "plugins", "cache", "ray"),
     "pipelines/reports/": ("pipelines.engines", "pipelines.stages", "pipelines.training", "cache", "plugins"),
 }  # fmt: skip

@@ -19,6 +19,9 @@ from pipelines.config.overrides import apply_overrides
 MODULES: Mapping[str, str] = {
     "reenact": "pipelines.kinds.reenact",
     "edit": "pipelines.kinds.edit",
+    "interpolate": "pipelines.kinds.interpolate",
+    "canonical": "pipelines.kinds.canonical",
+    "sweep": "pipelines.kinds.sweep",
     "decompose": "pipelines.kinds.decompose",
     "prepare_dataset": "pipelines.kinds.prepare_dataset",
     "train": "pipelines.kinds.train",

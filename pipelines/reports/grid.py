@@ -12,7 +12,7 @@ from torch import Tensor
 
 from pipelines.reports.contact_sheet import INK, MARGIN, PAPER, SOFT, TILE, fit, tile
 
-LABEL, GAP = 112, 4
+LABEL, GAP = 140, 4
 MOST_ROWS = 40
 
 
@@ -59,7 +59,7 @@ def draw_grid(rows: Sequence[GridRow], title: str, note: str = "") -> Tensor:
 def _lines(text: str, width: int, draw: ImageDraw.ImageDraw, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> list[str]:
     """``text`` broken at spaces into at most three lines."""
     lines = [""]
-    for word in text.split():
+    for word in text.replace("#", " #").split():
         longer = f"{lines[-1]} {word}".strip()
         if lines[-1] and draw.textlength(longer, font) > width:
             lines.append(word)

@@ -21,10 +21,11 @@ from pipelines.stages.worker import Stopwatch, Worker
 
 @attrs.frozen
 class StillUnit:
-    """A portrait to encode."""
+    """A portrait to encode: a picture, or one frame of a video, counted from 0."""
 
     path: Path
     face: Face
+    frame: int | None = None
 
 
 @attrs.frozen(eq=False)
@@ -57,7 +58,7 @@ def encode_still(worker: Worker, unit: StillUnit) -> Portrait:
     """Find the face of a portrait, crop it, and encode it. Raises MediaError or NoFaceError."""
     animator, watch = worker.animator, Stopwatch()
     with watch.stage("decode"):
-        rgb = opaque(read_image(unit.path))
+        rgb = opaque(read_image(unit.path)) if unit.frame is None else worker.frames.read(unit.path, unit.frame, unit.frame + 1)[0]
     with watch.stage("track"):
         track = track_still(worker, rgb, unit.face, unit.path)
         square = stable_square(face_boxes(track), unit.face.crop_ratio)

@@ -8,7 +8,8 @@ import attrs
 import torch
 from torch import Tensor
 
-from mmfa_components.kinds import Animator, RegionalAnimator
+from mmfa_components.errors import ConfigError
+from mmfa_components.kinds import Animator, NeutralAnimator, RegionalAnimator
 from mmfa_components.records import Frames, KeypointRegions, Motion, Record, RegionalMotion
 from pipelines.stages.crop import crop_frames
 from pipelines.stages.frames import to_bytes
@@ -31,6 +32,7 @@ class RenderUnit:
     start: first frame.  driving: motion of the result, one row a frame.  source: the source's own motion, N = 1 or one row a frame.
     identity: the portrait's, or the frames of a video to encode as it goes.  regions: of the source's keypoints, for a driving
     RegionalMotion; without them, and with animators that know no regions, the whole face moves by ``driving.expression``.
+    neutral: show the canonical face in the pose of ``driving``.
     """
 
     start: int
@@ -38,6 +40,7 @@ class RenderUnit:
     source: Motion
     identity: Record | SourceFrames
     regions: KeypointRegions | None = None
+    neutral: bool = False
 
 
 @attrs.frozen(eq=False)
@@ -64,7 +67,11 @@ def render_span(worker: Worker, unit: RenderUnit) -> RenderedSpan:
             with watch.stage("encode"):
                 identity = animator.encode(crop_frames(rgb, unit.identity.square, animator.crop_size, worker.device))
         with watch.stage("render"):
-            parts.append(to_bytes(render_motion(animator, identity, source.to(worker.device), driving, regions).rgb))
+            own = source.to(worker.device)
+            frames = (
+                render_canonical(animator, identity, own, driving) if unit.neutral else render_motion(animator, identity, own, driving, regions)
+            )
+            parts.append(to_bytes(frames.rgb))
         worker.done(len(driving))
     return RenderedSpan(torch.cat(parts), watch.seconds)
 
@@ -74,6 +81,13 @@ def render_motion(animator: Animator, identity: object, source: Motion, driving:
     if isinstance(driving, RegionalMotion) and regions is not None and isinstance(animator, RegionalAnimator):
         return animator.render_regions(identity, source, driving, regions)
     return animator.render(identity, source, driving)
+
+
+def render_canonical(animator: Animator, identity: object, source: Motion, driving: Motion) -> Frames:
+    """The canonical face in a pose. Raises ConfigError when the animator has none."""
+    if not isinstance(animator, NeutralAnimator):
+        raise ConfigError("this animator has no canonical face", where="animator.name", fix='use the animator "mmfa"')
+    return animator.render_neutral(identity, source, driving)
 
 
 def source_frames(worker: Worker, source: SourceFrames, start: int, stop: int) -> Tensor:

@@ -107,6 +107,12 @@ class MMFAAnimator:
         posed = compose(rows, blend_regions(rest, eyes, mouth, regions), driving)
         return self._render(identity, self.pose(identity, source), posed)
 
+    def render_neutral(self, identity: r.Identity, source: r.Motion, driving: r.Motion) -> r.Frames:
+        """As ``render``, but with the canonical keypoints themselves, without deformation (delta = 0 in eq. 5)."""
+        rows = _rows(identity, driving)
+        still = r.Deformation(rows.points.new_zeros(len(driving), *rows.points.shape[1:]))
+        return self._render(identity, self.pose(identity, source), compose(rows, still, driving))
+
     def _deform(self, expression: Tensor, rows: r.CanonicalKeypoints) -> r.Deformation:
         deformation: r.Deformation = self.parts["expression_codec"].decode(r.Expression(expression), rows)
         return deformation

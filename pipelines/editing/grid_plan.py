@@ -1,0 +1,106 @@
+"""From a file of the kinds "sweep", "canonical" and "interpolate" to a checked plan."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from mmfa_components.errors import MMFAError
+from mmfa_components.registry import Registry
+from mmfa_components.weights import metadata
+from pipelines.config.check import check_pipeline
+from pipelines.config.components import check_named_components
+from pipelines.config.faults import Faults
+from pipelines.config.inputs import suffix_of
+from pipelines.config.load import read_pipeline
+from pipelines.config.schema import Cache, Output, Pipeline
+from pipelines.editing.grid_schema import GridPlan, InterpolatePipeline
+from pipelines.editing.shots import find_shots
+
+TRAIN = (
+    "train one: python -m pipelines.run decompose --set inputs.files='[\"videos/*.mp4\"]', then python -m pipelines.run train_vae, "
+    "then set weights.{name}=runs/vae/{name}.safetensors; or set interpolate.space=feature, interpolate.prior=0, interpolate.units=none"
+)
+
+
+def load_grid(path: Path, overrides: Sequence[str], registry: Registry, cls: type[Any]) -> GridPlan:
+    """A checked plan of the schema ``cls``. Raises ConfigError listing every fault."""
+    faults = Faults()
+    read = read_pipeline(path, overrides, cls, faults)
+    out = read.output
+    pipeline = Pipeline(
+        description=read.description, face=read.face, animator=read.animator, provenance=read.provenance, engine=read.engine, weights=read.weights,
+        output=Output(folder=out.folder, codec=out.codec, quality=out.quality, contact_sheet=out.grid, report=out.report, mark=out.mark),
+        cache=Cache(mode="off"),
+    )  # fmt: skip
+    check_pipeline(pipeline, registry, faults)
+    if not out.grid.lower().endswith(".png"):
+        faults.add("output.grid", f"{out.grid!r} is no .png", 'such as "grid.png"')
+    here = path.resolve().parent
+    shots = find_shots(read.inputs.sources, "inputs.sources", here, read.inputs.frames, faults)
+    pairs = []
+    if isinstance(read, InterpolatePipeline):
+        for number, pair in enumerate(read.interpolate.pairs):
+            found = [find_shots([text], f"interpolate.pairs[{number}]", here, 1, faults) for text in pair]
+            pairs += [(found[0][0], found[1][0])] if all(found) else []
+        _check_interpolation(read, registry, faults)
+    if not shots and not pairs and not faults.touches("inputs"):
+        faults.add("inputs.sources", "names no file", "list paths or globs of portraits, videos or clip.mp4#120")
+    _check_names(read, faults)
+    faults.raise_if_any(str(path))
+    return GridPlan(read, pipeline, tuple(shots), tuple(pairs), path)
+
+
+def needs_vae(read: InterpolatePipeline) -> bool:
+    """Whether any row goes through the latent space."""
+    wanted = read.interpolate
+    return (bool(wanted.pairs) and wanted.space == "latent") or (bool(read.inputs.sources) and (wanted.prior > 0 or wanted.units != "none"))
+
+
+def _check_interpolation(read: InterpolatePipeline, registry: Registry, faults: Faults) -> None:
+    if not needs_vae(read):
+        if not read.interpolate.pairs:
+            faults.add("interpolate", "asks for nothing", "set pairs, prior or units")
+        return
+    name = f"mmfa_vae_{read.vae.options.get('preset', 'base')}"
+    known = registry.weights.get(name)
+    own = read.vae.name == "mmfa" and known is not None and not read.vae.options.get("weights")
+    if own and known is not None and name not in read.weights and not known.path.is_file():
+        faults.add(f"weights.{name}", "the expression VAE has no weights here", TRAIN.format(name=name))
+        return
+    part = [("expression_vae", ("vae",), read.vae)]
+    check_named_components(part, read.face.landmarks.name, read.weights, registry, faults)
+    if own and known is not None:
+        _check_same_features(read, registry, name, faults)
+
+
+def _check_same_features(read: InterpolatePipeline, registry: Registry, name: str, faults: Faults) -> None:
+    """The VAE has to know the features of the encoder in use."""
+    catalogue = registry.catalogue({k: Path(v).expanduser() for k, v in read.weights.items() if k in registry.weights})
+    try:
+        learnt = metadata(catalogue.path(name)).get("features_of", "")
+        ours = catalogue.digest(name.replace("_vae", ""))
+    except MMFAError:
+        return  # told already
+    if learnt and learnt != ours:
+        what = f"learnt features of other weights ({learnt[:12]}) than those of the animator in use ({ours[:12]})"
+        faults.add(f"weights.{name}", what, "train the VAE anew on features of these weights: python -m pipelines.run train_vae")
+
+
+def _check_names(read: Any, faults: Faults) -> None:
+    if read.output.video and suffix_of(read.output.codec) not in (".mp4", ".mkv", ".mov"):
+        faults.add("output.codec", "no container is known for it", "use libx264")
+
+
+def plain(plan: GridPlan) -> dict[str, Any]:
+    """The plan as plain data."""
+    return {
+        "pipeline": str(plan.origin),
+        "faces": [s.name for s in plan.shots],
+        "pairs": [[a.name, b.name] for a, b in plan.pairs],
+        "grid": str(Path(plan.tables.output.folder) / plan.tables.output.grid),
+        "settings": attrs.asdict(plan.tables),
+    }
