@@ -89,7 +89,7 @@ class Job:
 
     def _watch(self, step: Step) -> None:
         self.step = step
-        if self._stop.is_set():
+        if self._stop.is_set() and not step.line:  # what is said while it stops must not stop it again
             raise KeyboardInterrupt
 
 
