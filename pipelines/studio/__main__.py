@@ -47,6 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--open", action="store_true", help="open the page in the default browser")
     parser.add_argument("--most-image-mb", type=int, default=40, metavar="MB", help="largest portrait taken (default 40)")
     parser.add_argument("--most-clip-mb", type=int, default=500, metavar="MB", help="largest clip taken (default 500)")
+    parser.add_argument("--grace", type=float, default=15.0, metavar="SECONDS", help="how long the files of a closed page stay (default 15)")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides", help="as for pipelines: engine.device=cpu")
     return parser
 
@@ -75,7 +76,7 @@ def _serve(options: argparse.Namespace, say: Console) -> int:
         say.print("warning: this address is open to the network, without a password: everyone who reaches it can animate faces on this machine")
     limits = Limits(options.most_image_mb * MEGABYTE, options.most_clip_mb * MEGABYTE)
     warnings.filterwarnings("ignore", module="nicegui.ui_run_with")  # it looks at every object there is, and some of torch's complain
-    studio = Studio(pipeline, load_registry(), limits)
+    studio = Studio(pipeline, load_registry(), limits, max(options.grace, 1.0))
     print(f"MMFA Studio: {address}  (Ctrl-C ends it; all uploads are removed then)", flush=True)
     if options.open:
         threading.Timer(1.0, webbrowser.open, [address]).start()

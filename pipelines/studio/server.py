@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import socket
 from collections.abc import AsyncIterator, Sequence
@@ -29,8 +30,6 @@ from pipelines.studio.uploads import Limits, Slot, admit, plain_name, receive
 from pipelines.studio.worker import StudioWorker
 
 HERE = Path(__file__).parent
-RECONNECT = 8.0
-"""Seconds a page may be out of touch before its session ends."""
 
 
 @attrs.define
@@ -40,6 +39,8 @@ class Studio:
     pipeline: Pipeline
     registry: Registry
     limits: Limits
+    grace: float = 15.0
+    """Seconds a page may be out of touch before its session ends."""
     sessions: Sessions = attrs.field(factory=Sessions)
     pages: dict[str, Page] = attrs.field(factory=dict)
     worker: StudioWorker = attrs.field(init=False)
@@ -113,7 +114,7 @@ def build(studio: Studio, hosts: Sequence[str] = LOOPBACK, any_address: bool = F
     nicegui_app.add_static_files("/studio-static", HERE / "static")
     ui.run_with(
         server, title="MMFA Studio", dark=True, language="en-US", favicon=HERE / "static" / "icon.svg", tailwind=False,
-        reconnect_timeout=RECONNECT, show_welcome_message=False,
+        reconnect_timeout=studio.grace, show_welcome_message=False,
     )  # fmt: skip
     return Guard(server, hosts, any_address)
 
@@ -137,6 +138,7 @@ def serve(studio: Studio, listener: socket.socket, host: str, names: Sequence[st
     os.environ.setdefault("NICEGUI_STORAGE_PATH", str(studio.sessions.root / "nicegui"))
     loopback = is_loopback(host)
     app = build(studio, [*LOOPBACK, host, *names], any_address=not loopback)
+    logging.getLogger("nicegui").setLevel(logging.ERROR)  # a request for a page that is not there is no news
     config = uvicorn.Config(app, log_level="warning", lifespan="on", timeout_graceful_shutdown=3, server_header=False, ws_max_size=1 << 20)
     try:
         uvicorn.Server(config).run(sockets=[listener])

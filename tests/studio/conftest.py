@@ -48,7 +48,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """``python -m pipelines.studio`` on a free port, with small limits; ended by Ctrl-C, after which nothing may be left."""
     temporary = tmp_path_factory.mktemp("studio")
-    command = [sys.executable, "-m", "pipelines.studio", "--port", "0", "--most-image-mb", "2", "--set", "engine.device=cpu"]
+    command = [sys.executable, "-m", "pipelines.studio", "--port", "0", "--most-image-mb", "2", "--grace", "2", "--set", "engine.device=cpu"]
     environment = {**os.environ, "TMPDIR": str(temporary)}
     process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:

@@ -80,7 +80,7 @@ class Choice(Element, component="choice.js"):
         self.on("change", self._picked)
 
     def _picked(self, event: GenericEventArguments) -> None:
-        if event.args in self.keys:
+        if isinstance(event.args, str) and event.args in self.keys:
             self.changed(event.args)
 
     def enable(self, on: bool) -> None:

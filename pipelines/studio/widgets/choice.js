@@ -12,6 +12,7 @@ export default {
         </label>
       </div>
     </fieldset>`,
+  emits: ["change"],  // declared, so that the inner input's own event is not taken for it
   props: { label: String, options: Array, initial: String, disabled: Boolean },
   data() {
     return { chosen: this.initial, uid: "choice-" + ++count };

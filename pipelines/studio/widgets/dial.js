@@ -15,6 +15,7 @@ export default {
       <input type="range" :id="uid" :min="low" :max="high" :step="step" :value="shown" :disabled="disabled"
         :aria-valuetext="words" :style="{'--from': fill[0], '--to': fill[1]}" @input="moved" @dblclick="reset" />
     </div>`,
+  emits: ["change"],  // declared, so that the inner input's own event is not taken for it
   props: {
     label: String, min: Number, max: Number, step: Number, home: Number, factor: Number, digits: Number, unit: String,
     less: String, more: String, flip: Boolean, disabled: Boolean,
