@@ -9,14 +9,12 @@ import errno
 import os
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import attrs
 import disc_face
-import torch
-from disc_face import Disc, SIDE, Tint
+from disc_face import Tint
 from disc_media import disc_plan
 
 from mmfa_components import records as r
@@ -27,8 +25,8 @@ from pipelines.config.schema import Part, Plan
 
 ROOT = Path(__file__).parents[1]
 PATHS = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
-POISON_TINT = 0.95
-"""Blue of a clip or portrait that brings its worker down, when the option ``poison`` is set."""
+POISON_TINT = 1.0
+"""Tint of a clip that brings its worker down, when the option ``poison`` is set."""
 
 
 @attrs.frozen
@@ -59,7 +57,7 @@ class Animator(disc_face.Animator):
         return super().encode(crops)
 
     def decompose(self, crops: r.Frames, landmarks: r.Landmarks) -> r.Motion:
-        if self.accidents.poison and float(self._measure(crops)[6].mean()) > 0.6 * POISON_TINT - 0.03:
+        if self.accidents.poison and float(self._measure(crops)[6].mean()) > 0.6 * POISON_TINT - 0.06:
             self._log("poison", len(crops))
             os.kill(os.getpid(), signal.SIGKILL)
         self._log("decompose", len(crops))

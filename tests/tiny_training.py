@@ -11,6 +11,7 @@ from torch import nn
 
 from cache import CacheKey, RecordCache
 from mmfa_components.geometry.rotations import euler_to_matrix
+from mmfa_components.losses.guide import GUIDE
 from mmfa_components.networks import presets
 from mmfa_components.networks.presets import Sizes
 from mmfa_components.records import FaceFrames
@@ -54,7 +55,8 @@ def parts(frames: tuple[int, ...], seed: int = 5) -> list[dict[str, torch.Tensor
         rgb = torch.randint(0, 100, (count, 3, SIDE, SIDE), dtype=torch.uint8, generator=g)
         rgb += torch.randint(0, 150, (1, 3, 1, 1), dtype=torch.uint8, generator=g)
         rotation = euler_to_matrix(yaw, torch.zeros(count), torch.zeros(count))
-        made.append({"rgb": rgb, "rotation": rotation, "region": torch.tensor([[30.0, 32, 40, 0.1]]).expand(count, 4).clone()})
+        made.append({"rgb": rgb, "rotation": rotation, "region": torch.tensor([[30.0, 32, 40, 0.1]]).expand(count, 4).clone(),
+                     "guide": 20 + 24 * torch.rand(count, len(GUIDE), 2, generator=g)})  # fmt: skip
     return made
 
 

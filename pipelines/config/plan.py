@@ -44,6 +44,7 @@ def facts(plan: Plan, registry: Registry) -> dict[str, Any]:
             "frames_decomposed": None if None in counted else sum(counted),
             "frames_rendered": None if None in moved else sum(moved),
         },
+        "estimate": _estimate(plan, inputs),
         "transfer": attrs.asdict(pipeline.transfer),
         "output": attrs.asdict(pipeline.output),
         "cache": attrs.asdict(pipeline.cache),
@@ -88,6 +89,7 @@ def _words(known: Mapping[str, Any]) -> str:
         f"clips     {work['clips_decomposed_once_each']}, each followed and decomposed once ({_count(work['frames_decomposed'])} frames)",
         f"portraits {work['portraits_encoded_once_each']}, each encoded once",
         f"results   {_count(work['frames_rendered'])} frames to render, as {output['frame']}, codec {output['codec']}",
+        _time(known["estimate"]),
         f"transfer  {modes}; reference frame: {transfer['reference']}",
         f"cache     {known['cache']['folder']} ({known['cache']['mode']})",
         f"output    {output['folder']}",
@@ -96,6 +98,33 @@ def _words(known: Mapping[str, Any]) -> str:
     lines += [f"weights   {name} = {file}" for name, file in known["weights"].items()]
     lines += [f"problem   {path}: {i['problem']}" for path, i in known["inputs"].items() if i["problem"]]
     return "\n".join(lines)
+
+
+def _time(estimate: Mapping[str, Any]) -> str:
+    seconds = estimate["wall"]
+    text = f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+    return f"time      about {text} on {estimate['workers']} worker{'s' if estimate['workers'] > 1 else ''}, {estimate['speeds']}"
+
+
+def _estimate(plan: Plan, inputs: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Wall time of the jobs whose results do not exist; clips that were not looked into count as long as the others on average."""
+    from pipelines.engines.estimate import assumed_workers, read_speeds, wall_time
+
+    pipeline = plan.pipeline
+    counted = [i["frames"] for i in inputs.values() if i["video"] and i["frames"]]
+    usual = round(sum(counted) / len(counted)) if counted else 250
+    left = [job for job in plan.jobs if pipeline.output.overwrite or not job.output.exists()]
+    clips: dict[Any, int] = {}
+    jobs = []
+    for job in left:
+        videos = tuple(dict.fromkeys(str(p) for p in (job.driving, job.source) if inputs[str(p)]["video"] and not inputs[str(p)]["problem"]))
+        clips.update({path: inputs[path]["frames"] or usual for path in videos})
+        if str(job.driving) in clips:
+            jobs.append((videos, clips[str(job.driving)]))
+    speeds, workers = read_speeds(pipeline), assumed_workers(pipeline)
+    origin = f"by speeds measured on {speeds.frames} frames" if speeds.frames else "a rough guess: nothing was measured here yet"
+    wall = wall_time(pipeline, speeds, clips, jobs, workers) if jobs else 0.0
+    return {"wall": round(wall, 1), "workers": workers, "speeds": f"{origin}; clips in the cache take less", "jobs": len(jobs)}
 
 
 def _count(frames: int | None) -> str:

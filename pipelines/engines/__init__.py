@@ -19,6 +19,7 @@ from pipelines.config.schema import Pipeline, Plan
 from pipelines.engines.base import Engine
 from pipelines.engines.batch import Batch
 from pipelines.engines.clips import Preparation
+from pipelines.engines.estimate import compare, keep_speeds, measure, read_speeds
 from pipelines.engines.failures import describe
 from pipelines.engines.in_process import InProcessEngine
 from pipelines.engines.progress import ParallelProgress, Progress
@@ -80,6 +81,7 @@ def run_plan(
         progress.start("load components", None)
         engine = ENGINES[pipeline.engine.name](pipeline, registry, progress.advance, warn)
         facts = engine.facts
+        report.start_seconds = round(time.monotonic() - started, 3)
         report.device, report.precision = facts.device, facts.precision
         report.components = {"face_detector": facts.detector, "landmark_detector": facts.landmarks, "animator": facts.animator}
         store = Store(pipeline.cache, registry.records, warn)
@@ -96,6 +98,7 @@ def run_plan(
             store.close()
             report.pool = engine.report
     report.wall = round(time.monotonic() - started, 3)
+    _learn(pipeline, report, engine.workers)
     report.write(folder / pipeline.output.report)
     _summary(console, report, folder / pipeline.output.report)
     return report
@@ -124,6 +127,15 @@ def _sheet(path: Path, plan: Plan, report: RunReport, warn: Callable[[str], None
         warn(f"the contact sheet could not be drawn: {describe(error, str(path)).what}")
 
 
+def _learn(pipeline: Pipeline, report: RunReport, workers: int) -> None:
+    """Compare the wall time with what was to be expected, and keep the speeds for the next plan."""
+    before = read_speeds(pipeline)
+    if report.interrupted or not report.count("done"):
+        return
+    report.estimate = compare(pipeline, report, before, workers)
+    keep_speeds(pipeline, measure(report, before))
+
+
 def _summary(console: Console, report: RunReport, path: Path) -> None:
     def say(text: Any) -> None:
         console.print(text, highlight=False, markup=False, soft_wrap=True)
@@ -134,6 +146,8 @@ def _summary(console: Console, report: RunReport, path: Path) -> None:
     for job in report.jobs:
         if job.error is not None:
             say(f"  failed: {job.name}: {job.error.where}: {job.error.what}")
+    if report.estimate.get("speeds", "").startswith("measured"):
+        say(f"foretold: {report.estimate['estimated_wall']:.1f} s for this work on {report.estimate['workers']} workers")
     if report.interrupted:
         say("interrupted: run the same command again to go on")
     if report.contact_sheet:

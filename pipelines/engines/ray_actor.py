@@ -50,7 +50,7 @@ class Head:
     """How a call went.
 
     state: "done", "failed" or "end" (of a stream).  frames, seconds: done and taken.  stages: seconds by stage.  unfit: why this
-    machine cannot do it, when that is not the unit's fault.
+    machine cannot do it, when that is not the unit's fault.  gpu: share of the last moments in which the GPU was busy, with all who use it.
     """
 
     state: str
@@ -58,6 +58,7 @@ class Head:
     seconds: float = 0.0
     stages: dict[str, float] = attrs.field(factory=dict)
     unfit: str = ""
+    gpu: float | None = None
 
 
 @attrs.frozen
@@ -95,6 +96,7 @@ class Host:
             components = build_components(setup.pipeline, setup.registry or load_registry())
             batch = resolve_batch(setup.pipeline.engine.batch, components.device)
             self.worker = Worker(components, batch, self._tick)
+            self._watches_gpu = components.device.type == "cuda"
             gpu = torch.cuda.get_device_name() if components.device.type == "cuda" else ""
             context = ray.get_runtime_context()
             self._ready = Ready(components.facts, context.get_node_id(), os.uname().nodename, os.getpid(), gpu)
@@ -151,7 +153,16 @@ class Host:
         for part in parts:
             for name, value in getattr(part, "seconds", {}).items():
                 stages[name] = stages.get(name, 0.0) + value
-        return Head(state, self._frames - before, time.perf_counter() - start, stages, unfit), result
+        return Head(state, self._frames - before, time.perf_counter() - start, stages, unfit, self._gpu_busy()), result
+
+    def _gpu_busy(self) -> float | None:
+        if not self._watches_gpu:
+            return None
+        try:
+            return torch.cuda.utilization() / 100
+        except Exception:  # no driver library to ask (nvidia-ml-py): the report does without
+            self._watches_gpu = False
+            return None
 
     def _parcels(self, steps: Iterator[Any], span: int) -> Iterator[list[Any]]:
         parcel: list[Any] = []

@@ -20,7 +20,8 @@ STARTS = 3
 
 @attrs.define(eq=False)
 class Member:
-    """An actor. ready: None until it has started.  began: when the ticket it is at began.  idle_since: when its last one ended."""
+    """An actor. ready: None until it has started.  began: when the ticket it is at began.  idle_since: when its last one ended.
+    watched: seconds of calls whose use of the GPU is known.  gpu: of these, seconds in which it was busy."""
 
     number: int
     handle: Any
@@ -29,6 +30,8 @@ class Member:
     joined: float = 0.0
     began: float = 0.0
     idle_since: float = 0.0
+    watched: float = 0.0
+    gpu: float = 0.0
 
     def note(self, head: Head) -> None:
         """Add what a call did."""
@@ -37,6 +40,9 @@ class Member:
         self.report.busy += head.seconds
         for name, seconds in head.stages.items():
             self.report.seconds[name] = self.report.seconds.get(name, 0.0) + seconds
+        if head.gpu is not None:
+            self.watched += head.seconds
+            self.gpu += head.gpu * head.seconds
 
 
 @attrs.define
@@ -102,6 +108,7 @@ class Crew:
         report.ended = why
         if member.ready is not None:
             report.seconds = {name: round(value, 3) for name, value in report.seconds.items()}
+            report.gpu_busy_share = round(member.gpu / member.watched, 3) if member.watched else None
             report.alive = round(time.monotonic() - member.joined, 3)
             report.busy = round(report.busy, 3)
             report.busy_share = round(min(1.0, report.busy / max(report.alive, 1e-6)), 3)

@@ -46,7 +46,7 @@ def run_workers(function: Callable[[Any, Place], Any], config: Any, *, workers: 
     started = not ray.is_initialized()
     if started:
         here: dict[str, Any] = {} if address else {"num_cpus": max(workers + 1, torch.get_num_threads()), "include_dashboard": False}
-        ray.init(address=address or None, log_to_driver=False, logging_level=logging.ERROR, **here)
+        ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **here)
     try:
         trainer = TorchTrainer(
             _on_worker,

@@ -116,7 +116,10 @@ class PoolReport:
 
 @attrs.define
 class RunReport:
-    """Everything about one run; ``exit_code`` is 0 when all is fine, 1 when some job failed, 130 when interrupted."""
+    """Everything about one run. start_seconds: until components were loaded.  estimate: foretold and measured wall time.  pool: the
+    workers, of an engine that has several.
+
+    ``exit_code`` is 0 when all is fine, 1 when some job failed, 130 when interrupted."""
 
     pipeline_file: str
     pipeline: Mapping[str, Any]
@@ -132,6 +135,7 @@ class RunReport:
     contact_sheet: str = ""
     pool: PoolReport | None = None
     estimate: dict[str, Any] = attrs.field(factory=dict)
+    start_seconds: float = 0.0
 
     @property
     def exit_code(self) -> int:

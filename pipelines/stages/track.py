@@ -54,9 +54,12 @@ def track_clip(worker: Worker, unit: TrackUnit) -> Iterator[TrackStep]:
     """
     tracker = FaceTracker(worker, unit.face, str(unit.path), start_score=(1 + unit.face.min_score) / 2)
     filler: GapFiller[FaceTrack] = GapFiller(unit.face.max_gap, mark=_mark)
-    for chunk in worker.frames.chunks(unit.path, 0, None, chunk_length(worker.batch, unit.width, unit.height)):
+    chunks = worker.frames.chunks(unit.path, 0, None, chunk_length(worker.batch, unit.width, unit.height))
+    while True:
         watch = Stopwatch()
-        with watch.stage("track"):
+        with watch.stage("track"):  # decoding included
+            if (chunk := next(chunks, None)) is None:
+                break
             rows = tuple(tracker.step(chunk, filler))
         yield TrackStep(rows, chunk.pts, watch.seconds)
         worker.done(len(chunk.pts))

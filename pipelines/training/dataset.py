@@ -14,6 +14,7 @@ from torch import Tensor
 from cache import RecordCache
 from mmfa_components.errors import DatasetError
 from mmfa_components.geometry.squares import square_of_landmarks
+from mmfa_components.losses.guide import GUIDE
 from mmfa_components.records import FaceFrames
 from pipelines.datasets.index import STORE, ClipEntry, DatasetIndex
 
@@ -32,30 +33,35 @@ class FaceClips:
     """All frames of one split of a data set, numbered through.
 
     images: reads frames by number.  rotation: (T, 3, 3).  region: (T, 4) landmark squares in pixels of the crops.
+    guide: (T, G, 2) the landmarks of losses.guide, in pixels of the crops.
     starts, lengths: (C,) first frame and length of every clip, on the CPU; clips of one frame are single portraits.
     """
 
     images: Images
     rotation: Tensor
     region: Tensor
+    guide: Tensor
     starts: Tensor
     lengths: Tensor
 
     def __len__(self) -> int:
         return len(self.rotation)
 
-    def frames(self, index: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Images (B, 3, S, S) uint8, rotations (B, 3, 3) and regions (B, 4) of frame numbers (B,)."""
+    def frames(self, index: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Images (B, 3, S, S) uint8, rotations (B, 3, 3), regions (B, 4) and guide landmarks (B, G, 2) of frame numbers (B,)."""
         at = index.to(self.rotation.device)
-        return self.images(index), self.rotation[at], self.region[at]
+        return self.images(index), self.rotation[at], self.region[at], self.guide[at]
 
     @classmethod
     def join(cls, parts: Iterable[dict[str, Tensor]], device: torch.device | str = "cpu") -> FaceClips:
-        """Join clips in memory, each given as ``rgb`` (n, 3, S, S) uint8, ``rotation`` (n, 3, 3) and ``region`` (n, 4)."""
+        """Join clips in memory, each given as ``rgb`` (n, 3, S, S) uint8, ``rotation`` (n, 3, 3), ``region`` (n, 4) and
+        ``guide`` (n, G, 2).
+        """
         parts = list(parts)
         lengths = torch.tensor([len(p["rgb"]) for p in parts])
-        rgb, rotation, region = (torch.cat([p[name] for p in parts]).to(device) for name in ("rgb", "rotation", "region"))
-        return cls(InMemory(rgb), rotation, region, lengths.cumsum(0) - lengths, lengths)
+        names = ("rgb", "rotation", "region", "guide")
+        rgb, rotation, region, guide = (torch.cat([p[name] for p in parts]).to(device) for name in names)
+        return cls(InMemory(rgb), rotation, region, guide, lengths.cumsum(0) - lengths, lengths)
 
 
 @attrs.frozen(eq=False)
@@ -105,15 +111,17 @@ def load_clips(folder: Path, split: str, hold: str, device: torch.device, tell: 
     rgb = torch.empty(0, dtype=torch.uint8) if place == "disk" else torch.empty(total, 3, index.crop, index.crop, dtype=torch.uint8)
     if place == "device":
         rgb = rgb.to(device)
-    rotations, regions = [], []
+    rotations, regions, guides = [], [], []
     for clip, start in zip(stored, starts.tolist(), strict=True):
         rotations.append(clip.read_field("rotation"))
-        regions.append(square_of_landmarks(clip.read_field("points"), REGION_RATIO))
+        points = clip.read_field("points")
+        regions.append(square_of_landmarks(points, REGION_RATIO))
+        guides.append(points[:, list(GUIDE), :2])
         if place != "disk":
             rgb[start : start + len(clip)] = clip.read_field("rgb").to(rgb.device)
         tell(len(clip))
     images: Images = OnDisk(stored, starts) if place == "disk" else InMemory(rgb)
-    return FaceClips(images, torch.cat(rotations), torch.cat(regions), starts, lengths)
+    return FaceClips(images, torch.cat(rotations), torch.cat(regions), torch.cat(guides), starts, lengths)
 
 
 def choose_place(hold: str, size: int, device: torch.device) -> str:

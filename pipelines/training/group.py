@@ -24,11 +24,12 @@ class Group:
         """Whether this process writes files and talks to people."""
         return self.rank == 0
 
-    def wrap(self, module: nn.Module, device: torch.device) -> nn.Module:
-        """``module`` with gradients averaged over all processes."""
+    def wrap(self, module: nn.Module, device: torch.device, some_unused: bool = False) -> nn.Module:
+        """``module`` with gradients averaged over all processes. some_unused: there are steps in which some parameters get none."""
         if self.world == 1:
             return module
-        return DistributedDataParallel(module, device_ids=[device] if device.type == "cuda" else None)
+        devices = [device] if device.type == "cuda" else None
+        return DistributedDataParallel(module, device_ids=devices, find_unused_parameters=some_unused)
 
     def mean(self, values: Tensor) -> Tensor:
         """The mean of a tensor over all processes."""

@@ -7,9 +7,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from mmfa_components.geometry.apply import apply_affine
 from mmfa_components.geometry.compose import similarity
 from mmfa_components.geometry.grid import grid_points
 from mmfa_components.geometry.rotations import rotate_in_plane
+from mmfa_components.losses.guide import mirror_guide
 from pipelines.training.dataset import FaceClips
 from pipelines.training.schema import Data
 
@@ -22,6 +24,7 @@ class Pairs:
 
     source, driving: (B, 3, S, S) float in [0, 1].  source_rotation, driving_rotation: (B, 3, 3).
     driving_region: (B, 4) landmark square of the driving image, see records.FaceRegions.
+    source_guide, driving_guide: (B, G, 2) landmarks of losses.guide in [-1, 1] over the image.
     """
 
     source: Tensor
@@ -29,6 +32,8 @@ class Pairs:
     source_rotation: Tensor
     driving_rotation: Tensor
     driving_region: Tensor
+    source_guide: Tensor
+    driving_guide: Tensor
 
     def __len__(self) -> int:
         return len(self.source)
@@ -75,16 +80,15 @@ def make_pairs(clips: FaceClips, draw: Draw, device: torch.device) -> Pairs:
     """The images of a draw, on ``device``."""
     mirrored, single = draw.mirrored.to(device), draw.single.to(device)
     singles, coloured = bool(draw.single.any()), bool(draw.colour.any())
-    images, rotations, regions = [], [], []
+    made = []
     for which in (0, 1):
-        rgb, rotation, region = (t.to(device, non_blocking=True) for t in clips.frames(draw.frames[which]))
-        rgb, rotation, region = _mirror(rgb.float() / 255, rotation, region, mirrored)
+        rgb, rotation, region, guide = (t.to(device, non_blocking=True) for t in clips.frames(draw.frames[which]))
+        rgb, rotation, region, guide = _mirror(rgb.float() / 255, rotation, region, guide, mirrored)
         if singles:
-            rgb, rotation, region = move_singles(rgb, rotation, region, single, draw.motion[which].to(device))
-        images.append(jitter(rgb, draw.colour.to(device)) if coloured else rgb)
-        rotations.append(rotation)
-        regions.append(region)
-    return Pairs(images[0], images[1], rotations[0], rotations[1], regions[1])
+            rgb, rotation, region, guide = move_singles(rgb, rotation, region, guide, single, draw.motion[which].to(device))
+        made.append((jitter(rgb, draw.colour.to(device)) if coloured else rgb, rotation, region, 2 * guide / rgb.shape[-1] - 1))
+    (source, source_rotation, _, source_guide), (driving, driving_rotation, region, driving_guide) = made
+    return Pairs(source, driving, source_rotation, driving_rotation, region, source_guide, driving_guide)
 
 
 def jitter(rgb: Tensor, colour: Tensor) -> Tensor:
@@ -96,7 +100,11 @@ def jitter(rgb: Tensor, colour: Tensor) -> Tensor:
     return ((mean + (rgb - mean) * contrast) * brightness).clamp(0, 1)
 
 
-def _mirror(rgb: Tensor, rotation: Tensor, region: Tensor, mirrored: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+Varied = tuple[Tensor, Tensor, Tensor, Tensor]
+"""Images, rotations, regions and guide landmarks in pixels."""
+
+
+def _mirror(rgb: Tensor, rotation: Tensor, region: Tensor, guide: Tensor, mirrored: Tensor) -> Varied:
     sign = torch.tensor(MIRROR, device=rgb.device)
     other = rotation * sign[:, None] * sign[None]  # mirror M: M R M
     flipped = region * torch.tensor([-1.0, 1.0, 1.0, -1.0], device=rgb.device)
@@ -106,10 +114,11 @@ def _mirror(rgb: Tensor, rotation: Tensor, region: Tensor, mirrored: Tensor) -> 
         torch.where(m[..., None, None], rgb.flip(-1), rgb),
         torch.where(m[..., None], other, rotation),
         torch.where(m, flipped, region),
+        torch.where(m[..., None], mirror_guide(guide, float(rgb.shape[-1])), guide),
     )
 
 
-def move_singles(rgb: Tensor, rotation: Tensor, region: Tensor, single: Tensor, random: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def move_singles(rgb: Tensor, rotation: Tensor, region: Tensor, guide: Tensor, single: Tensor, random: Tensor) -> Varied:
     """Move single portraits by random similarities (angle +-0.25 rad, zoom 1 to 1.3, shift +-0.1); leave others as they are."""
     on = single.float()
     angle, zoom = 0.25 * random[:, 0] * on, torch.exp(on * (0.13 + 0.13 * random[:, 1]))
@@ -122,8 +131,7 @@ def move_singles(rgb: Tensor, rotation: Tensor, region: Tensor, single: Tensor, 
     moved = functional.grid_sample(rgb, where, padding_mode="reflection", align_corners=False)
     rgb = torch.where(single[:, None, None, None], moved, rgb)
     half = side / 2
-    centre = (region[:, :2] / half - 1)[:, None]  # (B, 1, 2)
-    forward = similarity(angle, zoom, shift)
-    centre = ((forward[:, None, :, :2] * centre[:, :, None, :]).sum(-1) + forward[:, None, :, 2])[:, 0]
-    region = torch.cat([(centre + 1) * half, (region[:, 2] * zoom)[:, None], (region[:, 3] + angle)[:, None]], 1)
-    return rgb, rotate_in_plane(rotation, angle), region
+    points = torch.cat([region[:, None, :2], guide], 1) / half - 1  # (B, 1 + G, 2)
+    points = (apply_affine(similarity(angle, zoom, shift), points) + 1) * half
+    region = torch.cat([points[:, 0], (region[:, 2] * zoom)[:, None], (region[:, 3] + angle)[:, None]], 1)
+    return rgb, rotate_in_plane(rotation, angle), region, points[:, 1:]

@@ -51,7 +51,9 @@ class Losses:
 
     perceptual: VGG features of all three sizes (eq. 6).  face: features of a face network at full size (eq. 6).  adversarial,
     feature_matching: LSGAN.  equivariance: eq. 15.  keypoint_prior, deformation_prior: A.2.  representation: eq. 7.  identity: eq. 8.
-    landmarks: eq. 9, times ``landmark_parts``.  levels: pyramid levels of the perceptual loss for results of 64, 128 and 256.
+    landmarks: eq. 9, times ``landmark_parts``.  guide: keypoints led by landmarks, not in the paper (see losses.guide).
+    centred: eq. 7 on features less their batch mean (see losses.representation).
+    levels: pyramid levels of the perceptual loss for results of 64, 128 and 256.
     """
 
     perceptual: float = attrs.field(default=10.0, validator=ge(0.0))
@@ -64,7 +66,9 @@ class Losses:
     representation: float = attrs.field(default=2.0, validator=ge(0.0))
     identity: float = attrs.field(default=5.0, validator=ge(0.0))
     landmarks: float = attrs.field(default=80.0, validator=ge(0.0))
+    guide: float = attrs.field(default=0.0, validator=ge(0.0))
     landmark_parts: LandmarkParts = attrs.field(factory=LandmarkParts)
+    centred: bool = True
     levels: tuple[int, int, int] = (1, 1, 2)
 
 
@@ -75,6 +79,7 @@ class Schedule:
     warmup: steps over which the learning rate rises.  decay_from, decay_to: steps between which it falls along a half cosine to
     ``final_rate`` times itself (decay_to 0: never).  adversarial_from: first step with the adversary.  landmarks_from: first step with
     the landmark loss, which grows over ``landmarks_ramp`` steps; from step 0 it makes the networks collapse to a flat picture.
+    images_from: first step that makes images; before it only the networks of motion are trained, by the losses that need none.
     """
 
     warmup: int = attrs.field(default=0, validator=ge(0))
@@ -84,6 +89,7 @@ class Schedule:
     adversarial_from: int = attrs.field(default=3000, validator=ge(0))
     landmarks_from: int = attrs.field(default=2000, validator=ge(0))
     landmarks_ramp: int = attrs.field(default=1500, validator=ge(0))
+    images_from: int = attrs.field(default=0, validator=ge(0))
 
 
 @attrs.frozen

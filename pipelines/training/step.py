@@ -13,6 +13,7 @@ from mmfa_components.geometry.rotations import rotate_in_plane
 from mmfa_components.geometry.squares import crop_squares
 from mmfa_components.losses import adversarial
 from mmfa_components.losses.equivariance import ImageTransform, equivariance_loss
+from mmfa_components.losses.guide import guide_loss
 from mmfa_components.losses.landmarks import landmark_loss
 from mmfa_components.losses.perceptual import multi_scale_perceptual_loss, perceptual_loss
 from mmfa_components.losses.priors import deformation_prior_loss, keypoint_prior_loss
@@ -46,11 +47,12 @@ class AnimationStep(nn.Module):
         self.frozen, self.weights = frozen, losses  # not registered: neither trained nor saved
 
     def forward(
-        self, pairs: Pairs, transform: ImageTransform, discriminator: nn.Module | None = None, ramp: float = 0.0
-    ) -> tuple[Tensor, dict[str, Tensor], Tensor]:
+        self, pairs: Pairs, transform: ImageTransform, discriminator: nn.Module | None = None, ramp: float = 0.0, render: bool = True
+    ) -> tuple[Tensor, dict[str, Tensor], Tensor | None]:
         """The weighted sum, the unweighted losses by name, and the finest result (B, 3, S, S).
 
-        transform: of eq. 15.  discriminator: joins when given.  ramp: factor of the landmark loss, 0 leaves it out.
+        transform: of eq. 15.  discriminator: joins when given.  ramp: factor of the landmark loss, 0 leaves it out.  render: whether images
+        are made; without them the losses are those on keypoints and features, and the result is None.
         """
         weights, model, count = self.weights, self.model, len(pairs)
         turned = transform.warp_image(pairs.driving)
@@ -72,17 +74,27 @@ class AnimationStep(nn.Module):
         points_s, points_d, points_t, points_own = points.chunk(4)
         frame_s, frame_d, _ = (scale[:, None, None] * rotation).chunk(3)
 
-        volume = model.appearance_extractor(pairs.source)
-        results, _ = model.render(volume, points_s, frame_s, points_d, frame_d)
-        result = results[-1]
         losses = {
-            "perceptual": multi_scale_perceptual_loss(self.frozen.perceptual, results, pairs.driving, weights.levels),
             "equivariance": equivariance_loss(points_own, points_t, transform),
             "keypoint_prior": keypoint_prior_loss(canonical_s) + keypoint_prior_loss(points_d - translation[own][:, None]),
             "deformation_prior": deformation_prior_loss(delta[: 3 * count]),
-            "representation": representation_loss(feature_d, feature_t),
+            "representation": representation_loss(feature_d, feature_t, weights.centred),
             "identity": identity_loss(canonical_s, canonical_d),
         }
+        if weights.guide:
+            losses["guide"] = (guide_loss(points_s, pairs.source_guide) + guide_loss(points_d, pairs.driving_guide)) / 2
+        result: Tensor | None = None
+        if render:
+            volume = model.appearance_extractor(pairs.source)
+            results, _ = model.render(volume, points_s, frame_s, points_d, frame_d)
+            result = results[-1]
+            losses |= self._image_losses(results, pairs, discriminator, ramp)
+        total = torch.stack([self._weight(name, ramp) * value.float() for name, value in losses.items()]).sum()
+        return total, losses, result
+
+    def _image_losses(self, results: list[Tensor], pairs: Pairs, discriminator: nn.Module | None, ramp: float) -> dict[str, Tensor]:
+        weights, result = self.weights, results[-1]
+        losses = {"perceptual": multi_scale_perceptual_loss(self.frozen.perceptual, results, pairs.driving, weights.levels)}
         if self.frozen.face is not None and weights.face:
             losses["face"] = perceptual_loss(self.frozen.face, result, pairs.driving)
         if discriminator is not None:
@@ -93,8 +105,7 @@ class AnimationStep(nn.Module):
             losses["feature_matching"] = adversarial.feature_matching_loss(real, fake)
         if self.frozen.landmarks is not None and ramp > 0:
             losses["landmarks"] = self._landmarks(self.frozen.landmarks, result, pairs)
-        total = torch.stack([self._weight(name, ramp) * value.float() for name, value in losses.items()]).sum()
-        return total, losses, result
+        return losses
 
     def _weight(self, name: str, ramp: float) -> float:
         weight: float = getattr(self.weights, name)

@@ -41,7 +41,7 @@ class Trainer:
         if run.channels_last:
             channels_last(self.model)
         self.averaged = copy.deepcopy(self.model).eval().requires_grad_(False)
-        self.generator_step = group.wrap(AnimationStep(self.model, frozen, pipeline.losses), device)
+        self.generator_step = group.wrap(AnimationStep(self.model, frozen, pipeline.losses), device, some_unused=pipeline.schedule.images_from > 0)
         self.judge = group.wrap(self.discriminator, device)
         options: dict[str, Any] = {"lr": pipeline.optimiser.rate, "betas": pipeline.optimiser.betas, "fused": device.type == "cuda"}
         self.optimizer = torch.optim.Adam(self.model.parameters(), **options)
@@ -93,13 +93,14 @@ class Trainer:
         pipeline, step = self.pipeline, self.step
         for group in (*self.optimizer.param_groups, *self.judge_optimizer.param_groups):
             group["lr"] = learning_rate(step, pipeline.optimiser.rate, pipeline.schedule)
-        adversarial_on = step >= pipeline.schedule.adversarial_from and pipeline.losses.adversarial + pipeline.losses.feature_matching > 0
+        images = step >= pipeline.schedule.images_from
+        adversarial_on = images and step >= pipeline.schedule.adversarial_from and pipeline.losses.adversarial + pipeline.losses.feature_matching > 0
         ramp = landmark_ramp(step, pipeline.schedule) if pipeline.losses.landmarks else 0.0
         pairs, transform = self.pairs(clips)
         with self._buffers_kept_when_bad() as kept:
             self.discriminator.requires_grad_(False)
             with self._precision():
-                total, losses, result = self.generator_step(pairs, transform, self.discriminator if adversarial_on else None, ramp)
+                total, losses, result = self.generator_step(pairs, transform, self.discriminator if adversarial_on else None, ramp, images)
             self.optimizer.zero_grad(set_to_none=True)
             total.backward()
             gradient = nn.utils.clip_grad_norm_(self.model.parameters(), pipeline.optimiser.clip)
@@ -111,7 +112,7 @@ class Trainer:
         self.bad = 0
         self.optimizer.step()
         logged = {**{name: value.detach() for name, value in losses.items()}, "gradient": gradient.detach()}
-        if adversarial_on:
+        if adversarial_on and result is not None:
             logged["discriminator"] = self._judge_step(pairs.driving, result.detach())
         self.step += 1
         self.samples += pipeline.run.batch

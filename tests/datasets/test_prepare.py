@@ -72,7 +72,7 @@ def test_faces_are_kept_and_the_rest_is_rejected_with_its_reason(folder: Path) -
     assert clips["clip.mp4"].frames == 4  # not the grey one
     data = load_clips(folder / "out", "train", "memory", CPU)
     assert sorted(data.lengths.tolist()) == [1, 4]
-    rgb, rotation, region = data.frames(torch.arange(5))
+    rgb, rotation, region, _ = data.frames(torch.arange(5))
     assert rgb.shape == (5, 3, 256, 256)
     assert max(float(a.abs().max()) for a in matrix_to_euler(rotation)) < 0.6
     torch.testing.assert_close(rotation @ rotation.transpose(1, 2), torch.eye(3).expand(5, 3, 3), atol=1e-4, rtol=0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import attrs
 import pytest
 import torch
 from torch import Tensor
@@ -255,3 +256,22 @@ def test_what_does_not_fit_is_refused(call: Any, words: str) -> None:
 def test_every_attribute_knows_its_origins() -> None:
     assert set(ALLOWED) == set(MotionEdit().channels())
     assert math.isclose(float(edited(scale=Channel("constant", value=-1.0)).scale.min()), 1e-3, rel_tol=1e-6)  # never zero or below
+
+
+# ---- motion of another system, without expression ----------------------------------------------------------------------
+def test_motion_without_expression_moves_the_head_and_leaves_the_face() -> None:
+    bare = Motion(CLIP.rotation, CLIP.scale, CLIP.translation, CLIP.expression[:, :0])
+    takes = {"": Take(bare, bare[2:3])}
+    names = ("rotation", "translation", "scale", "expression")
+    result = edit_motion(PORTRAIT, MotionEdit(**{n: Channel("relative", amount=1.5) for n in names}), takes, TIMES)
+    torch.testing.assert_close(result.expression, PORTRAIT.expression.expand(FRAMES, 6))
+    torch.testing.assert_close(result.rotation, edited(rotation=Channel("relative", amount=1.5)).rotation)
+    absolute = edit_motion(PORTRAIT, MotionEdit(rotation=Channel("absolute")), takes, TIMES)
+    torch.testing.assert_close(absolute.rotation, CLIP.rotation)
+    for name in ("expression", "mouth"):
+        with pytest.raises(RecordError, match="holds no expression"):
+            edit_motion(PORTRAIT, MotionEdit(**{name: Channel("absolute")}), takes, TIMES)
+    with pytest.raises(RecordError, match="holds no expression"):
+        transfer_motion(PORTRAIT, bare, bare[:1], TransferModes(expression="absolute"))
+    same(transfer_motion(PORTRAIT, bare, bare[2:3], TransferModes()), attrs.evolve(edited(**{n: Channel("relative") for n in names}),
+                                                                                   expression=PORTRAIT.expression.expand(FRAMES, 6)))  # fmt: skip

@@ -7,6 +7,7 @@ from torch import nn
 from mmfa_components.geometry.compose import similarity
 from mmfa_components.losses.adversarial import discriminator_loss, feature_matching_loss, generator_loss
 from mmfa_components.losses.equivariance import ImageTransform, equivariance_loss
+from mmfa_components.losses.guide import GUIDE, GUIDE_MIRROR, guide_loss, mirror_guide
 from mmfa_components.losses.landmarks import EYES, MOUTH, PARTS, REST, landmark_loss
 from mmfa_components.losses.perceptual import VGGFeatures, multi_scale_perceptual_loss, perceptual_loss
 from mmfa_components.losses.priors import deformation_prior_loss, keypoint_prior_loss
@@ -143,3 +144,34 @@ def test_landmark_loss_weighs_parts() -> None:
     assert result.grad is not None
     assert (result.grad > 0).all()
     assert set(PARTS) == set(weights)
+
+
+def test_centred_representation_loss_sees_what_differs() -> None:
+    e = torch.randn(6, 4, dtype=torch.double)
+    shared = 1000 * torch.ones(4, dtype=torch.double)
+    assert float(representation_loss(e + shared, -e + shared)) == pytest.approx(0, abs=1e-4)
+    assert float(representation_loss(e + shared, -e + shared, centred=True)) > 0.5
+    assert float(representation_loss(e + shared, e + shared, centred=True)) == pytest.approx(0)
+    torch.testing.assert_close(representation_loss(e[:1], e[1:2], centred=True), representation_loss(e[:1], e[1:2]))
+    pair = [torch.randn(3, 4, dtype=torch.double, requires_grad=True) for _ in range(2)]
+    assert torch.autograd.gradcheck(lambda a, b: representation_loss(a, b, centred=True), pair)
+
+
+def test_guide_loss_by_hand() -> None:
+    points = torch.zeros(2, 5, 3, requires_grad=True)
+    landmarks = torch.tensor([[0.5, 0.0], [0.0, -0.5]]).expand(2, 2, 2).clone().requires_grad_(True)
+    loss = guide_loss(points, landmarks)
+    assert float(loss.detach()) == pytest.approx(0.25)
+    loss.backward()
+    assert landmarks.grad is None
+    assert points.grad is not None
+    assert points.grad.nonzero().tolist() == [[0, 0, 0], [0, 1, 1], [1, 0, 0], [1, 1, 1]]
+    assert float(guide_loss(points[:, :1], landmarks).detach()) == pytest.approx(0.25)  # fewer keypoints than landmarks
+
+
+def test_the_guide_is_the_same_face_in_the_mirror() -> None:
+    assert [GUIDE_MIRROR[i] for i in GUIDE_MIRROR] == list(range(len(GUIDE)))
+    points = torch.rand(1, len(GUIDE), 2) * 100
+    torch.testing.assert_close(mirror_guide(mirror_guide(points, 100.0), 100.0), points)
+    mirrored = mirror_guide(points, 100.0)
+    torch.testing.assert_close(mirrored[0, 0], torch.stack([100 - points[0, 1, 0], points[0, 1, 1]]))  # left mouth corner is now the right one

@@ -138,3 +138,44 @@ def test_landmarks_of_another_kind_are_refused_by_the_rotation(animator, portrai
     crops, landmarks = portrait
     with pytest.raises(RecordError, match=r"MeshLandmarks.points.*expected shape \(N, 478, 3\)"):
         animator.decompose(crops, r.Landmarks(landmarks.points[:, :68], landmarks.presence))
+
+
+@torch.inference_mode()
+def test_regions_move_apart_and_alike_as_one(animator, portrait) -> None:
+    """With one expression everywhere a regional motion gives the plain picture; a changed mouth changes the mouth more than the eyes."""
+    crops, landmarks = portrait
+    own = animator.decompose(crops, landmarks)
+    identity = animator.encode(crops)
+    regions = animator.regions(identity, own, r.MeshLandmarks(landmarks.points, landmarks.presence))
+    assert float(regions.eyes.max()) > 0.8
+    assert float(regions.mouth.max()) > 0.8
+    changed = own.expression + 60 * torch.randn(own.expression.shape, generator=torch.Generator().manual_seed(4))
+
+    def render(rest, eyes, mouth) -> torch.Tensor:
+        motion = r.RegionalMotion(own.rotation, own.scale, own.translation, rest, eyes, mouth)
+        return animator.render_regions(identity, own, motion, regions).rgb
+
+    plain = animator.render(identity, own, own).rgb
+    torch.testing.assert_close(render(own.expression, own.expression, own.expression), plain)
+    whole = animator.render(identity, own, r.Motion(own.rotation, own.scale, own.translation, changed)).rgb
+    torch.testing.assert_close(render(changed, changed, changed), whole, atol=1e-4, rtol=1e-4)
+    moved = {"eyes": render(own.expression, changed, own.expression), "mouth": render(own.expression, own.expression, changed)}
+    places = {}
+    for name, points in (("eyes", (33, 133, 362, 263)), ("mouth", (61, 291, 13, 14))):
+        x, y = landmarks.points[0, list(points), :2].mean(0).round().int().tolist()
+        places[name] = (slice(None), slice(None), slice(y - 14, y + 14), slice(x - 40, x + 40))
+    change = {(a, b): float((moved[a] - plain)[places[b]].abs().mean()) for a in moved for b in places}
+    assert change["eyes", "eyes"] > change["mouth", "eyes"]
+    assert change["mouth", "mouth"] > change["eyes", "mouth"]
+
+
+@torch.inference_mode()
+def test_the_canonical_face_forgets_pose_and_expression(animator, portrait) -> None:
+    crops, landmarks = portrait
+    own = animator.decompose(crops, landmarks)
+    identity = animator.encode(crops)
+    frontal = r.Motion(torch.eye(3)[None], own.scale, 0 * own.translation, own.expression)
+    other = r.Motion(torch.eye(3)[None], own.scale, 0 * own.translation, own.expression + 100)
+    first, second = (animator.render_neutral(identity, own, m).rgb for m in (frontal, other))
+    assert torch.equal(first, second)  # the expression does not count
+    assert float((first - animator.render(identity, own, own).rgb).abs().mean()) > 0.005

@@ -1,9 +1,12 @@
 """Pairs: from one clip, seeded, mirrored, moved, coloured alike, shared out among workers."""
 
+import attrs
 import torch
 from tiny_training import clips
 
 from mmfa_components.geometry.rotations import matrix_to_euler
+from mmfa_components.losses.guide import GUIDE
+from pipelines.training.dataset import InMemory
 from pipelines.training.pairs import Draw, draw_pairs, jitter, make_pairs
 from pipelines.training.schedule import step_generator
 from pipelines.training.schema import Data
@@ -46,7 +49,7 @@ def test_mirroring_turns_picture_rotation_and_region() -> None:
     data = clips((8,))
     made = draw_pairs(data, 64, torch.Generator().manual_seed(1), Data())
     pairs = make_pairs(data, made, CPU)
-    rgb, rotation, region = data.frames(made.frames[1])
+    rgb, rotation, region, _ = data.frames(made.frames[1])
     yaw, own = matrix_to_euler(pairs.driving_rotation)[0], matrix_to_euler(rotation)[0]
     assert 10 < int(made.mirrored.sum()) < 54
     for i, mirrored in enumerate(made.mirrored.tolist()):
@@ -56,6 +59,26 @@ def test_mirroring_turns_picture_rotation_and_region() -> None:
         assert float(pairs.driving_region[i, 0]) == (34.0 if mirrored else 30.0)
         assert float(pairs.driving_region[i, 3]) == float(-region[i, 3] if mirrored else region[i, 3])
     assert not bool(draw((8,), 64, flip=False).mirrored.any())
+
+
+def test_the_guide_moves_with_the_picture() -> None:
+    """A dot painted at a guide landmark is found where the pair says the landmark is: mirrored, turned, zoomed and shifted."""
+    data = clips((1,))
+    place = torch.full((1, len(GUIDE), 2), 44.5)
+    place[0, 0] = torch.tensor([28.5, 36.5])
+    place[0, 1] = torch.tensor([36.5, 40.5])  # the other mouth corner
+    picture = torch.zeros(1, 3, 64, 64, dtype=torch.uint8)
+    picture[0, 0, 36, 28] = picture[0, 1, 40, 36] = 255  # red and green
+    data = attrs.evolve(data, images=InMemory(picture), guide=place)
+    made = draw_pairs(data, 24, torch.Generator().manual_seed(2), Data())
+    pairs = make_pairs(data, made, CPU)
+    assert bool(made.mirrored.any())
+    for i, mirrored in enumerate(made.mirrored.tolist()):
+        for channel in (0, 1):
+            y, x = divmod(int(pairs.driving[i, channel].argmax()), 64)
+            index = 1 - channel if mirrored else channel
+            found = torch.tensor([x + 0.5, y + 0.5]) / 32 - 1
+            assert (pairs.driving_guide[i, index] - found).abs().max() < 2.5 / 64
 
 
 def test_single_portraits_are_moved_with_their_rotation_and_region() -> None:

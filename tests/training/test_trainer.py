@@ -11,7 +11,7 @@ from tiny_training import SIZES, Pixels, clips, frozen, pipeline, use_tiny_prese
 from torch import Tensor, nn
 
 from mmfa_components.errors import TrainingError, WeightsError
-from pipelines.training.schema import Losses
+from pipelines.training.schema import Losses, Optimiser, Schedule
 from pipelines.training.step import Frozen
 from pipelines.training.trainer import Trainer
 
@@ -156,7 +156,27 @@ def test_every_loss_of_the_schema_is_a_loss_of_the_step() -> None:
     from pipelines.training.logs import LOSSES
 
     judges = frozen(face=Pixels(), landmarks=lambda region: region.flatten(1)[:, : 478 * 2].reshape(-1, 478, 2))
-    made = trainer(judges, losses=Losses(landmarks=1.0, face=1.0))
+    made = trainer(judges, losses=Losses(landmarks=1.0, face=1.0, guide=1.0))
     made = [made.train_step(clips()) for _ in range(3)]
     assert set(LOSSES) <= set(made[-1])
-    assert attrs.asdict(Losses()).keys() - {"levels", "landmark_parts"} == set(LOSSES)
+    assert attrs.asdict(Losses()).keys() - {"levels", "landmark_parts", "centred"} == set(LOSSES)
+
+
+def test_before_images_are_made_only_the_networks_of_motion_learn() -> None:
+    schedule = Schedule(images_from=2, adversarial_from=0, landmarks_from=0)
+    made = trainer(losses=Losses(landmarks=0.0, guide=5.0), schedule=schedule)
+    before, judge = {k: v.clone() for k, v in made.model.state_dict().items()}, snapshot(made.discriminator)
+    found = [made.train_step(clips()) for _ in range(2)][-1]
+    assert set(found) == {"equivariance", "keypoint_prior", "deformation_prior", "representation", "identity", "guide", "gradient"}
+    changed = {k.split(".")[0] for k, v in made.model.state_dict().items() if not torch.equal(v, before[k])}
+    assert changed == {"keypoint_detector", "affine_estimator", "expression_encoder", "expression_decoder"}
+    assert same(judge, snapshot(made.discriminator))
+    assert {"perceptual", "adversarial", "discriminator"} <= set(made.train_step(clips()))
+
+
+def test_the_guide_draws_keypoints_to_landmarks() -> None:
+    made = trainer(losses=Losses(landmarks=0.0, guide=20.0, keypoint_prior=0.0), schedule=Schedule(images_from=1000), optimiser=Optimiser(rate=3e-3))
+    data = clips((8,))
+    first = float(made.train_step(data)["guide"])
+    last = [float(made.train_step(data)["guide"]) for _ in range(60)][-1]
+    assert last < 0.7 * first

@@ -1,0 +1,69 @@
+"""A system whose components only let time pass, and units that only sleep: what is left of a run is what the engine costs."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import attrs
+import torch
+
+from mmfa_components import records as r
+from mmfa_components.hookspecs import hookimpl
+from mmfa_components.kinds import ComponentSpec, Context
+from mmfa_components.records import Record
+from mmfa_components.registry import Plugin, Registry, inspect_plugin
+from pipelines.config.schema import Engine, Face, Part, Pipeline, Ray
+from pipelines.stages.worker import Worker
+
+
+@attrs.frozen
+class SleepUnit:
+    """Sleeps ``seconds``, takes ``frames`` of progress, and gives back ``frames`` pictures of ``side`` pixels (0: none)."""
+
+    seconds: float
+    frames: int = 64
+    side: int = 0
+
+
+def sleep_span(worker: Worker, unit: SleepUnit) -> Any:
+    """The work of a SleepUnit: a tensor (frames, side, side, 3) uint8, or None."""
+    time.sleep(unit.seconds)
+    worker.done(unit.frames)
+    return torch.zeros(unit.frames, unit.side, unit.side, 3, dtype=torch.uint8) if unit.side else None
+
+
+class Nothing:
+    """Every component of the system: never called by sleeping units."""
+
+    crop_size = 64
+    motion: type[Record] = r.Motion
+
+    def __init__(self, options: object, context: Context) -> None:
+        pass
+
+
+@hookimpl
+def mmfa_components() -> list[ComponentSpec]:
+    """Detector, landmarks and animator, all called "nothing"."""
+    return [
+        ComponentSpec("face_detector", "nothing", Nothing, (r.Frames,), (r.FaceDetections,)),
+        ComponentSpec("landmark_detector", "nothing", Nothing, (r.Frames, r.FaceRegions), (r.Landmarks,)),
+        ComponentSpec("animator", "nothing", Nothing, (r.Frames, r.Landmarks), (r.Identity, r.Motion, r.Frames)),
+    ]
+
+
+def sleeping_registry() -> Registry:
+    """A registry of this module's components only."""
+    registry = Registry(records={n: c for n, c in vars(r).items() if isinstance(c, type) and issubclass(c, Record)})
+    registry.add(inspect_plugin(Plugin("sleeping", "benchmarks", "1", Path(__file__).name), sys.modules[__name__]))
+    return registry
+
+
+def sleeping_pipeline(actors: int) -> Pipeline:
+    """A pipeline of the system on so many Ray actors, which share what cores there are."""
+    ray = Ray(min_actors=actors, max_actors=actors, cpus=0.001, gpus=0.0)
+    face = Face(Part("nothing"), Part("nothing"))
+    return Pipeline(face=face, animator=Part("nothing"), engine=Engine(name="ray", device="cpu", precision="float32", threads=1, ray=ray))
