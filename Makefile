@@ -1,12 +1,15 @@
-# make reenact: set up and run the main job on the embedded demo media.  make test: set up and run the whole test suite.
+# make reenact: set up and run the main job on the embedded demo media.  make studio: the same by hand, in the browser.  make test: set up and run the whole test suite.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: reenact test check clean
+.PHONY: reenact studio test check clean
 
 reenact: $(VENV)/.run
 	$(BIN)/python -m pipelines.run pipelines/batch_reenact.toml
+
+studio: $(VENV)/.studio
+	$(BIN)/python -m pipelines.studio --open
 
 test: $(VENV)/.dev $(VENV)/.browser
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
@@ -20,6 +23,10 @@ $(VENV)/.run: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("MMFA needs Python 3.11 or newer" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --disable-pip-version-check -e .
+	touch $@
+
+$(VENV)/.studio: $(VENV)/.run
+	$(BIN)/python -m pip install --disable-pip-version-check -e '.[studio]'
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.run
