@@ -23,6 +23,7 @@ PLACE: Mapping[str, Scale] = {
     "y": Scale("Shift along (y)", -0.3, 0.3, 0.01, factor=50, digits=1, unit=" % of crop", less="up", more="down", flip=True),
 }
 FACE: Mapping[str, Scale] = {"strength": Scale("Strength of the clip's expression", 0.0, 2.0, 0.05, 1.0, factor=100, unit=PERCENT)}
+ABSENT = "Sliders along the expression's latent space need the weights of the expression VAE (mmfa_vae_base), which are not installed here."
 
 
 class Controls:
@@ -31,6 +32,7 @@ class Controls:
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
         self.dials: dict[str, Dial] = {}
+        self.units: dict[str, Dial] = {}
         with ui.element("section").classes("panel controls").props('aria-label="Adjustments"'):
             with ui.element("div").classes("panel__head"):
                 Text("h2", "Adjust")
@@ -39,13 +41,19 @@ class Controls:
             self._group("Placement", PLACE)
             self._group("Expression", FACE)
             self.note = Text("p", "", "note")
+            self.directions = ui.element("div").classes("group")
+            with self.directions:
+                Text("h3", "Expression directions")
+                self.absent = Text("p", "", "note")
 
     def home(self) -> None:
         """Every slider back to where it started."""
         fresh = Settings()
         for dial in self.dials.values():
             dial.home()
-        self.desk.change(**{name: getattr(fresh, name) for name in self.dials})
+        for dial in self.units.values():
+            dial.home()
+        self.desk.change(latent={}, **{name: getattr(fresh, name) for name in self.dials})
 
     def refresh(self) -> None:
         """Switch on what can be used now."""
@@ -53,6 +61,14 @@ class Controls:
         for name, dial in self.dials.items():
             dial.enable(ready and (clip or name not in FACE))
         self.reset.enable(ready)
+        if self.desk.directions and not self.units:
+            with self.directions:
+                for number, unit in enumerate(self.desk.directions, 1):
+                    scale = Scale(f"Direction {number} (unit {unit})", -3, 3, 0.1, digits=1, unit=" SD")
+                    self.units[str(unit)] = Dial(scale, partial(self._shift, str(unit)))
+        for dial in self.units.values():
+            dial.enable(ready)
+        self.absent.set_text(ABSENT if self.desk.directions == [] else "" if self.units else "Shown with the first portrait.")
         self.note.set_text("" if clip else "The strength slider needs a driving clip.")
 
     def _group(self, title: str, scales: Mapping[str, Scale]) -> None:
@@ -60,6 +76,9 @@ class Controls:
             Text("h3", title)
             for name, scale in scales.items():
                 self.dials[name] = Dial(scale, partial(self._set, name))
+
+    def _shift(self, unit: str, amount: float) -> None:
+        self.desk.change(latent={**self.desk.settings.latent, unit: amount})
 
     def _set(self, name: str, number: float) -> None:
         self.desk.change(**{name: number})

@@ -17,6 +17,7 @@ import torch
 from mmfa_components.errors import MMFAError
 from mmfa_components.geometry.edit import Take, edit_motion
 from mmfa_components.records import Motion
+from pipelines.editing.latent_shift import LatentSpace
 from pipelines.engines.clips import Clip
 from pipelines.engines.failures import describe
 from pipelines.engines.progress import Step
@@ -54,6 +55,9 @@ class Desk:
         self.portrait: Portrait | None = None
         self.clip: Clip | None = None
         self.reference: Motion | None = None
+        self.space: LatentSpace | None = None
+        self.directions: list[int] | None = None
+        """The latent space's strongest units; None: not known yet, []: there is no VAE here."""
         self.moment = 0
         self.settings = Settings()
         self.problem = ""
@@ -83,12 +87,22 @@ class Desk:
         self.changed()
         try:
             portrait = await self.worker.portrait(upload.path)
+            if self.directions is None:
+                await self._find_directions(portrait)
         except Exception as error:
             return self._failed("portrait", side, error)
         if self.sides["portrait"] is side:
             side.state, self.portrait = "", portrait
             self.changed()
             self.draw()
+
+    async def _find_directions(self, portrait: Portrait) -> None:
+        try:
+            found = await self.worker.latent(portrait.motion.expression.shape[1])
+        except MMFAError as error:
+            LOG.warning("%s", error)
+            found = None
+        self.space, self.directions = found if found is not None else (None, [])
 
     async def _clip(self, side: Side, upload: Upload) -> None:
         side.state = "Waiting for its turn …"
@@ -165,7 +179,8 @@ class Desk:
         if self.clip is not None and self.reference is not None:
             takes[""] = Take(self.clip.motion.read(self.moment, self.moment + 1), self.reference)
             second = self.moment / float(self.clip.info.rate or 25)
-        return edit_motion(self.portrait.motion, self.settings.edit(bool(takes)), takes, torch.tensor([second]))
+        motion = edit_motion(self.portrait.motion, self.settings.edit(bool(takes)), takes, torch.tensor([second]))
+        return motion if self.space is None else self.space.shift(motion, self.settings.latent)
 
     async def _draw(self, asked: float) -> None:
         portrait = self.portrait

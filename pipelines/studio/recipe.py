@@ -58,11 +58,12 @@ def write_recipe(folder: Path, base: Pipeline, precision: str, settings: Setting
 def recipe_tables(base: Pipeline, precision: str, settings: Settings, names: list[str]) -> dict[str, Any]:
     """The recipe as plain data; what has its default value is left out, but for the motion's origins."""
     motion = attrs.asdict(settings.table(len(names) > 1))
+    latent = motion.pop("latent")
     tables = {
         "kind": "edit",
         "description": " moved by ".join(names) if len(names) > 1 else f"{names[0]}, posed",
         "inputs": {"sources": ["{here}/" + names[0]], "driving": ["{here}/" + name for name in names[1:]]},
-        "motion": {name: _changed(table) for name, table in motion.items() if isinstance(table, dict)},
+        "motion": {**{name: _changed(table) for name, table in motion.items() if isinstance(table, dict)}, "latent": latent},
         "face": _unlike(attrs.asdict(base.face), attrs.asdict(Pipeline().face)),
         "animator": {k: v for k, v in attrs.asdict(base.animator).items() if v},
         "output": {"folder": "outputs/studio", "frame": settings.frame, "mark": settings.mark, "motion": True, "contact_sheet": ""},

@@ -29,6 +29,7 @@ class Settings:
     yaw, pitch, roll: degrees added.  x, y: half crop sides added (right and down positive).  scale: factor.
     strength: multiple of the clip's expression.  origins: where each attribute comes from.
     frame: the square around the face, or put back into the whole picture.  mark: a visible note that the result is synthetic.
+    latent: units of the expression VAE by number, in standard deviations.
     """
 
     yaw: float = 0.0
@@ -41,6 +42,7 @@ class Settings:
     origins: Mapping[str, Origin] = attrs.field(factory=_origins)
     frame: Literal["crop", "paste"] = "crop"
     mark: bool = False
+    latent: Mapping[str, float] = attrs.field(factory=dict)
 
     def table(self, with_clip: bool) -> MotionTable:
         """The ``[motion]`` table of a pipeline file of kind "edit"; without a clip everything comes from the portrait."""
@@ -58,6 +60,7 @@ class Settings:
             expression=ExpressionTable(take["expression"], amount=amount["expression"]),
             eyes=RegionTable(take["eyes"], amount=amount["eyes"]),
             mouth=RegionTable(take["mouth"], amount=amount["mouth"]),
+            latent={name: amount for name, amount in self.latent.items() if amount},
         )
 
     def edit(self, with_clip: bool) -> MotionEdit:

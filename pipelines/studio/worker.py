@@ -19,7 +19,9 @@ from torch import Tensor
 
 from mmfa_components.records import Motion, Record
 from mmfa_components.registry import Registry
-from pipelines.config.schema import Cache, Pipeline
+from pipelines.config.faults import Faults
+from pipelines.config.schema import Cache, Part, Pipeline
+from pipelines.editing.latent_shift import LatentSpace, build_space, check_vae
 from pipelines.engines.clips import Clip, Preparation, input_report
 from pipelines.engines.in_process import InProcessEngine
 from pipelines.engines.progress import Progress, Step, watched
@@ -35,6 +37,9 @@ from pipelines.stages.worker import Worker
 
 T = TypeVar("T")
 U = TypeVar("U")
+VAE = Part("mmfa")
+DIRECTIONS = 6
+"""Sliders along the expression's latent space."""
 SPAN = 8
 """Frames in one unit of work: short, so that a picture for one page does not wait long behind the clip of another."""
 
@@ -91,6 +96,18 @@ class StudioWorker:
 
         async with self._reading:
             return await self.call(read)
+
+    async def latent(self, features: int) -> tuple[LatentSpace, list[int]] | None:
+        """The expression's latent space for features of so many numbers, and its strongest units; None when its weights are not here.
+
+        Raises ConfigError, PluginError or WeightsError when they are, but do not fit.
+        """
+        faults = Faults()
+        check_vae(VAE, self.pipeline.face.landmarks.name, self.pipeline.weights, self.registry, faults)
+        if faults.items:
+            return None
+        space = await self.call(lambda: build_space(VAE, self.pipeline.weights, self.registry))
+        return space, await self.call(lambda: space.strongest(DIRECTIONS, features))
 
     async def picture(self, portrait: Portrait, motion: Motion) -> Tensor:
         """One frame (S, S, 3) uint8 of the portrait with ``motion`` (N = 1)."""

@@ -261,3 +261,39 @@ def test_what_fails_is_said_without_a_traceback(tmp_path: Path) -> None:
     assert broken.status == "failed"
     assert broken.error is not None
     assert broken.error.kind == ConfigError.__name__
+
+
+# ---- directions of the expression ---------------------------------------------------------------------------------------
+def test_directions_move_the_picture_where_there_is_a_vae_and_are_none_where_there_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from line_vae import with_line_vae
+
+    from pipelines.studio import worker as module
+
+    portrait = write_portrait(tmp_path / "me.png")
+
+    async def without(desk: Desk, seen: Seen) -> None:
+        desk.take("portrait", upload(portrait))
+        await seen.until(lambda: seen.pictures)
+        assert desk.directions == []
+
+    async def with_one(desk: Desk, seen: Seen) -> None:
+        desk.take("portrait", upload(portrait))
+        await seen.until(lambda: seen.pictures)
+        assert desk.directions == [0]
+        before = green(seen.pictures[-1])
+        desk.change(latent={"0": 3.0})
+        await seen.until(lambda: len(seen.pictures) == 2)
+        assert green(seen.pictures[-1]) == pytest.approx(before + 0.3 * 255, abs=12)
+        assert desk.settings.table(with_clip=False).latent == {"0": 3.0}
+
+    at_desk(tmp_path, without)
+    monkeypatch.setattr(module, "VAE", attrs.evolve(module.VAE, name="line"))
+    monkeypatch.setattr("test_desk.REGISTRY", with_line_vae(disc_registry()))
+    (tmp_path / "two").mkdir()
+    at_desk(tmp_path / "two", with_one)
+
+
+def green(jpeg: bytes) -> float:
+    """The green of the disc beside its nose."""
+    image = Image.open(io.BytesIO(jpeg)).convert("RGB")
+    return float(image.getpixel((image.width // 2, image.height // 2 + image.height // 8))[1])  # type: ignore[index]
