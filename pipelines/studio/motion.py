@@ -46,7 +46,6 @@ class MotionPanel:
                 self.cancel_button = Button("Cancel", self.cancel)
             self.error = Text("p", "", "problem").props("role=alert")
             self.result = ui.element("div").classes("result")
-        self.timer = ui.timer(0.25, self.watch, active=False)
 
     def refresh(self) -> None:
         """Switch on what can be used now."""
@@ -66,7 +65,7 @@ class MotionPanel:
 
     # ---- the run -------------------------------------------------------------------------------------------------
     async def run(self) -> None:
-        """Run the present settings as a recipe; progress is watched by a timer."""
+        """Run the present settings as a recipe; progress is shown until it is over."""
         if self.desk.portrait is None or self.running:
             return
         self.starting, self.job = True, None
@@ -83,10 +82,11 @@ class MotionPanel:
         finally:
             self.starting = False
             self.refresh()
-        self.timer.activate()
-        await asyncio.get_running_loop().run_in_executor(None, self.job.run)
+        running = asyncio.get_running_loop().run_in_executor(None, self.job.run)
+        while not running.done() and not self.desk.session.closed:
+            self.watch()
+            await asyncio.wait([running], timeout=0.25)
         if not self.desk.session.closed:
-            self.timer.deactivate()
             self.refresh()
             self._finished(self.job, recipe)
 

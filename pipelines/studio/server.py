@@ -138,7 +138,9 @@ def serve(studio: Studio, listener: socket.socket, host: str, names: Sequence[st
     os.environ.setdefault("NICEGUI_STORAGE_PATH", str(studio.sessions.root / "nicegui"))
     loopback = is_loopback(host)
     app = build(studio, [*LOOPBACK, host, *names], any_address=not loopback)
-    logging.getLogger("nicegui").setLevel(logging.ERROR)  # a request for a page that is not there is no news
+    log = logging.getLogger("nicegui")
+    log.setLevel(logging.ERROR)  # a request for a page that is not there is no news
+    log.addFilter(lambda record: not str(record.msg).startswith("Could not cancel"))  # open pages at Ctrl-C: they end all the same
     config = uvicorn.Config(app, log_level="warning", lifespan="on", timeout_graceful_shutdown=3, server_header=False, ws_max_size=1 << 20)
     try:
         uvicorn.Server(config).run(sockets=[listener])
