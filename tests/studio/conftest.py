@@ -44,7 +44,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """``python -m pipelines.studio`` on a free port, with small limits; ended by Ctrl-C, after which nothing may be left."""
     temporary = tmp_path_factory.mktemp("studio")
@@ -67,7 +67,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
                 raise
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # not longer: as long as it lives, no other event loop can run in its thread
 def chromium() -> Iterator[Any]:
     """A headless browser; its absence fails the tests, it never skips them."""
     from playwright.sync_api import sync_playwright
