@@ -61,7 +61,7 @@ def overhead(actors: list[int], spans: int, seconds: float) -> list[dict[str, An
         engine = RayEngine(sleeping_pipeline(count), sleeping_registry(), lambda frames: None)
         try:
             units = [SleepUnit(0.0)] * count * 4
-            while len([w for w in engine._pool.schedule.loads]) < count:  # all actors are up
+            while len(engine._pool.schedule.loads) < count:  # all actors are up
                 list(engine.map(sleep_span, units))
             for side in (0, 256):
                 list(engine.map(sleep_span, [SleepUnit(0.0, side=side)] * count))

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-ROOMS = ("mmfa_components", "plugins", "cache", "pipelines")
+ROOMS = ("mmfa_components", "plugins", "cache", "pipelines", "benchmarks")
 LONGEST = 320
 
 ONLY_IN: dict[str, tuple[str, ...]] = {
@@ -27,6 +27,7 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
     "nicegui": ("pipelines/studio/",),
     "fastapi": ("pipelines/studio/server.py",),
     "uvicorn": ("pipelines/studio/server.py",),
+    "fsspec": ("pipelines/remote/", "cache/remote.py"),
 }
 """Libraries that only some rooms may import."""
 
@@ -43,6 +44,7 @@ NEVER: dict[str, tuple[str, ...]] = {
     "plugins/": ("cache", "pipelines", "zarr", "av"),
     "cache/": ("pipelines", "plugins", "mmfa_components.networks", "mmfa_components.perception"),
     "pipelines/config/": ("plugins", "pipelines.training"),
+    "pipelines/remote/": ("pipelines.config", "pipelines.stages", "pipelines.engines", "pipelines.media", "cache", "plugins", "torch"),
     "pipelines/media/": ("pipelines.config", "pipelines.stages", "pipelines.engines", "mmfa_components.registry", "cache", "plugins"),
     "pipelines/stages/": ("pipelines.engines", "pipelines.reports", "pipelines.training", "plugins", "ray", "rich"),
     "pipelines/engines/": ("pipelines.training", "pipelines.editing", "pipelines.studio", "plugins"),

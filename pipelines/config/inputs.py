@@ -12,9 +12,11 @@ from pathlib import Path
 
 import attrs
 
+from mmfa_components.errors import ConfigError
 from pipelines.config.faults import Faults
 from pipelines.config.job_files import JobLine, read_job_file
 from pipelines.config.schema import Inputs, Job, Output
+from pipelines.remote import is_url, list_urls, staged_input, staged_output
 
 HERE = "{here}"
 LONGEST_NAME = 200  # bytes; file systems allow 255
@@ -46,6 +48,9 @@ def find_files(patterns: Iterable[str], key: str, here: Path, faults: Faults) ->
     files: list[Path] = []
     for number, pattern in enumerate(patterns):
         where = f"{key}[{number}]"
+        if is_url(pattern):
+            files += find_urls(pattern, where, faults)
+            continue
         literal = place(pattern, here)
         if literal.is_file():
             files.append(literal)
@@ -60,6 +65,26 @@ def find_files(patterns: Iterable[str], key: str, here: Path, faults: Faults) ->
         else:
             faults.add(where, f"there is no file {str(literal)!r}", _near(literal))
     return files
+
+
+def find_urls(pattern: str, where: str, faults: Faults) -> list[Path]:
+    """Where the files behind a URL, which may be a glob, lie once they are staged."""
+    try:
+        found = [staged_input(url) for url in sorted(list_urls(pattern), key=natural_key)]
+    except ConfigError as error:
+        faults.add_error(error, where)
+        return []
+    except Exception as error:  # whatever the package of that protocol raises: no connection, no permission, no such bucket
+        faults.add(where, f"{pattern!r} cannot be listed ({error})", "check the URL, the connection and your permissions")
+        return []
+    if not found:
+        faults.add(where, f"nothing is at {pattern!r}", "check the URL")
+    return found
+
+
+def output_folder(output: Output) -> Path:
+    """Where results are written: the folder, or where they are staged for a URL."""
+    return staged_output(output.folder) if is_url(output.folder) else Path(output.folder)
 
 
 def make_jobs(inputs: Inputs, output: Output, here: Path, faults: Faults) -> tuple[Job, ...]:
@@ -85,7 +110,7 @@ def make_jobs(inputs: Inputs, output: Output, here: Path, faults: Faults) -> tup
         return ()
     else:
         pairs = list(zip(sources, driving, strict=False))
-    folder, suffix = Path(output.folder), suffix_of(output.codec)
+    folder, suffix = output_folder(output), suffix_of(output.codec)
     names = unique_names([f"{s.stem}__{d.stem}" for s, d in pairs])
     jobs = [Job(s, d, folder / f"{name}{suffix}") for (s, d), name in zip(pairs, names, strict=True)]
     return safe_jobs(jobs, output, faults)
@@ -116,11 +141,14 @@ def _fitting(name: str) -> str:
 
 def _from_file(inputs: Inputs, output: Output, here: Path, faults: Faults) -> tuple[Job, ...]:
     path = place(inputs.jobs, here)
-    folder, suffix = Path(output.folder), suffix_of(output.codec)
+    folder, suffix = output_folder(output), suffix_of(output.codec)
     ready: list[tuple[JobLine, Path, Path]] = []
     for line in read_job_file(path, faults):
         pair = []
         for column, text in (("source", line.source), ("driving", line.driving)):
+            if is_url(text):
+                pair += find_urls(text, line.where, faults)[:1]
+                continue
             file = place(text, here)
             if not file.is_file():
                 what = f"{column}: {str(file)!r} is a folder" if file.is_dir() else f"{column}: there is no file {str(file)!r}"
@@ -150,7 +178,7 @@ def _with_suffix(name: str, suffix: str) -> str:
 def safe_jobs(jobs: list[Job], output: Output, faults: Faults) -> tuple[Job, ...]:
     """The jobs, with a fault noted for each that would overwrite an input, the report or the contact sheet."""
     inputs = {p.resolve() for job in jobs for p in (job.source, job.driving)}
-    extras = {Path(output.folder, n).resolve(): key for key, n in attrs.asdict(output).items() if key in ("report", "contact_sheet") and n}
+    extras = {(output_folder(output) / n).resolve(): key for key, n in attrs.asdict(output).items() if key in ("report", "contact_sheet") and n}
     for job in jobs:
         target = job.output.resolve()
         if target in inputs:

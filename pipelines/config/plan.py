@@ -17,6 +17,7 @@ from pipelines.config.components import check_components
 from pipelines.config.faults import Faults
 from pipelines.config.load import load_plan
 from pipelines.config.schema import Plan
+from pipelines.remote import is_staged
 
 MOST_PROBED = 100
 """Input files looked into for a plan; the rest is counted only, so that a plan of thousands of clips is quick."""
@@ -142,7 +143,7 @@ def _inputs(plan: Plan, registry: Registry) -> dict[str, dict[str, Any]]:
     for number, path in enumerate(files):
         entry: dict[str, Any] = known.setdefault(str(path), {})
         entry |= {"video": path in driving or _looks_like_video(path), "frames": None, "problem": ""}
-        if number < MOST_PROBED:
+        if number < MOST_PROBED and (not is_staged(path) or path.exists()):  # a plan fetches nothing
             try:
                 if path in driving and is_motion_file(path):
                     entry.update(video=True, frames=len(MotionFile(path, registry.records)))

@@ -120,7 +120,7 @@ class Cache:
 class Ray:
     """How engine "ray" spreads the work. 0 (gpus: -1) stands for what suits the cluster.
 
-    address: "" starts Ray on this machine, "auto" joins the cluster this machine belongs to; else host:port or ray://...
+    address: "" starts Ray on this machine, "auto" joins the cluster this machine belongs to; else host:port.
     min_actors, max_actors: workers; more are started up to the maximum while work waits for them.  cpus: cores of a worker
     (0: engine.threads, with a GPU 1).  gpus: share of a GPU of a worker (-1: half a GPU where the cluster has any).  window: spans of
     one video in flight.  jobs: clips and results in flight.  retries: times a unit is tried again after its worker died.

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from mmfa_components.records import Motion
 from mmfa_components.registry import Registry
-from pipelines.config.inputs import suffix_of, unique_names
+from pipelines.config.inputs import output_folder, suffix_of, unique_names
 from pipelines.editing.grid_schema import GridOutput, GridPlan
 from pipelines.editing.shots import Shot
 from pipelines.engines import ENGINES, make_progress, writable_folder
@@ -28,6 +28,7 @@ from pipelines.engines.progress import Progress
 from pipelines.engines.sealing import seal_of
 from pipelines.engines.writing import Film, write_film
 from pipelines.media import write_image
+from pipelines.remote import upload
 from pipelines.reports.grid import GridRow, draw_grid
 from pipelines.reports.run_report import ErrorReport
 from pipelines.stages.crop import crop_frames
@@ -88,7 +89,7 @@ def run_grid(plan: GridPlan, registry: Registry, console: Console, make: MakeRow
     Raises ConfigError, PluginError, WeightsError or OutputError before any work.
     """
     output: GridOutput = plan.tables.output
-    folder, start = writable_folder(Path(output.folder)), time.monotonic()
+    folder, start = writable_folder(output_folder(plan.pipeline.output)), time.monotonic()
     report = GridReport(plan.tables.kind, attrs.asdict(plan.tables))
     shots = list(dict.fromkeys([*plan.shots, *(s for pair in plan.pairs for s in pair)]))
     with make_progress(plan.pipeline, console, len(shots)) as progress:
@@ -105,6 +106,7 @@ def run_grid(plan: GridPlan, registry: Registry, console: Console, make: MakeRow
             engine.close()
     report.wall = round(time.monotonic() - start, 2)
     (folder / output.report).write_text(report.to_json() + "\n", encoding="utf-8")
+    upload(folder / output.report, keep=True)
     for text in (f"grid: {report.grid}" if report.grid else "nothing could be drawn", *(f"video: {v}" for v in report.videos)):
         console.print(text, highlight=False, markup=False, soft_wrap=True)
     return report
@@ -136,6 +138,7 @@ def _draw(plan: GridPlan, rows: list[Row], engine: Engine, progress: Progress, r
     metadata = write_notes({"rows": report.rows, "kind": report.kind}, engine.facts, f"made by {report.kind}")
     sheet = draw_grid(drawn, plan.pipeline.description or plan.origin.stem, note)
     write_image(path, sheet, metadata=metadata, seal=seal_of(plan.pipeline.provenance, path, metadata))
+    upload(path, keep=True)
     report.grid = str(path)
     if output.video:
         names = unique_names([_file_name(f"{row.group}_{row.label}") for row in rows])

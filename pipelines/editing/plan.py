@@ -12,7 +12,7 @@ from mmfa_components.geometry.edit import MotionEdit
 from mmfa_components.registry import Registry
 from pipelines.config.check import check_pipeline
 from pipelines.config.faults import Faults
-from pipelines.config.inputs import find_files, place, safe_jobs, suffix_of, unique_names
+from pipelines.config.inputs import find_files, output_folder, place, safe_jobs, suffix_of, unique_names
 from pipelines.config.load import read_pipeline
 from pipelines.config.schema import Pipeline
 from pipelines.editing.latent_shift import check_vae
@@ -75,7 +75,7 @@ def _jobs(read: EditPipeline, here: Path, faults: Faults) -> Sequence[EditJob]:
         faults.add("inputs.sources", "names no file", "list paths or globs of portraits or videos")
     sources = list(dict.fromkeys(find_files(inputs.sources, "inputs.sources", here, faults)))
     driving = find_files(inputs.driving, "inputs.driving", here, faults)
-    folder, suffix = Path(output.folder), suffix_of(output.codec)
+    folder, suffix = output_folder(output), suffix_of(output.codec)
     if not inputs.driving:
         names = unique_names([f"{s.stem}__edited" for s in sources])
         still = is_still(read)

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from mmfa_components.errors import ConfigError, MMFAError, OutputError, PluginError, did_you_mean
 from mmfa_components.registry import Registry
+from pipelines.config.inputs import output_folder
 from pipelines.config.schema import Pipeline, Plan
 from pipelines.engines.base import Engine
 from pipelines.engines.batch import Batch
@@ -25,6 +26,7 @@ from pipelines.engines.in_process import InProcessEngine
 from pipelines.engines.progress import ParallelProgress, Progress
 from pipelines.engines.sheet import write_sheet
 from pipelines.media import remove_leftovers
+from pipelines.remote import check_writable, is_uploaded, upload
 from pipelines.reports.run_report import JobReport, RunReport
 from pipelines.stages.store import Store
 
@@ -67,7 +69,7 @@ def run_plan(
     if pipeline.engine.name not in ENGINES:
         fix = did_you_mean(pipeline.engine.name, ENGINES)
         raise ConfigError(f"no engine is called {pipeline.engine.name!r}", where="engine.name", fix=fix)
-    folder = writable_folder(Path(pipeline.output.folder))
+    folder = writable_folder(output_folder(pipeline.output))
     report = RunReport(str(plan.origin), attrs.asdict(pipeline), started=datetime.now(UTC).isoformat(timespec="seconds"))
     report.jobs = [
         JobReport(j.name, str(j.source), str(j.driving), str(j.output)) for j in plan.jobs
@@ -100,6 +102,7 @@ def run_plan(
     report.wall = round(time.monotonic() - started, 3)
     _learn(pipeline, report, engine.workers)
     report.write(folder / pipeline.output.report)
+    upload(folder / pipeline.output.report, keep=True)
     _summary(console, report, folder / pipeline.output.report)
     return report
 
@@ -112,6 +115,8 @@ def writable_folder(folder: Path) -> Path:
         os.close(handle)
         Path(name).unlink()
         remove_leftovers(folder)
+        if is_uploaded(folder):
+            check_writable(folder)
     except OSError as error:
         what = f"results cannot be written here ({error.strerror or error})"
         raise OutputError(what, where=str(folder), fix="choose another output.folder") from error
@@ -123,6 +128,7 @@ def _sheet(path: Path, plan: Plan, report: RunReport, warn: Callable[[str], None
     try:
         if sheet(path, title, report.jobs):
             report.contact_sheet = str(path)
+            upload(path, keep=True)
     except (MMFAError, OSError) as error:  # a picture for convenience: never a reason to fail a run
         warn(f"the contact sheet could not be drawn: {describe(error, str(path)).what}")
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from cache import CacheKey
+from mmfa_components.errors import MediaError
 from mmfa_components.geometry.track import ranges_of
 from mmfa_components.records import FaceTrack, Motion, Timestamps
 from pipelines.config.schema import Face
@@ -67,6 +68,9 @@ class Preparation:
         """Track and decompose a video, or take both from the cache; a motion file is opened. Raises MediaError, NoFaceError or CacheError."""
         if is_motion_file(path):
             return self._motion_file(path, report)
+        if path.suffix.lower() in (".pkl", ".pickle"):
+            fix = "make a motion file of a motion template of LivePortrait: python -m cache import FILE.pkl"
+            raise MediaError("is a pickle, which is not read here", where=str(path), fix=fix)
         info = probe(path)
         require_video(info)
         watch = Stopwatch()

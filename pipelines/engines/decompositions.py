@@ -12,16 +12,20 @@ from typing import Any
 import attrs
 from rich.console import Console
 
+from cache.motion_file import SUFFIX, write_motion
 from mmfa_components.errors import MMFAError
 from mmfa_components.registry import Registry
+from pipelines.config.inputs import unique_names
 from pipelines.config.schema import Pipeline
 from pipelines.engines.batch_order import LOOKERS
-from pipelines.engines.clips import Preparation, input_report
+from pipelines.engines.clips import Clip, Preparation, input_report
 from pipelines.engines.failures import describe
 from pipelines.engines.parallel import run_steps
 from pipelines.engines.steps import Steps
 from pipelines.media import probe
+from pipelines.remote import upload
 from pipelines.reports.run_report import ErrorReport, InputReport, PoolReport
+from pipelines.stages.components import Facts
 from pipelines.stages.store import Store
 from pipelines.stages.worker import Stopped
 
@@ -62,8 +66,20 @@ class DecomposeReport:
         return json.dumps({**body, **attrs.asdict(self)}, indent=2, default=str, ensure_ascii=False)
 
 
-def decompose_all(pipeline: Pipeline, files: Sequence[Path], registry: Registry, console: Console) -> DecomposeReport:
+def write_clip_motion(path: Path, clip: Clip, facts: Facts) -> None:
+    """Keep the motion of a clip as a portable file. Raises CacheError."""
+    box = tuple(float(v) for v in clip.square)
+    write_motion(
+        path, clip.motion, clip.times, rate=clip.info.rate, time_base=clip.info.time_base, animator=dict(facts.animator), square=box,
+        source=clip.path.name, source_digest=clip.report.digest,
+    )  # fmt: skip
+    upload(path)
+
+
+def decompose_all(pipeline: Pipeline, files: Sequence[Path], registry: Registry, console: Console, motion: Path | None = None) -> DecomposeReport:
     """Follow and decompose every clip into ``pipeline.cache``; what is there already is left alone. Bad clips fail alone.
+
+    motion: folder for the motion of each clip as a portable file, None for none.
 
     Raises ConfigError, PluginError or WeightsError before any work.
     """
@@ -81,11 +97,15 @@ def decompose_all(pipeline: Pipeline, files: Sequence[Path], registry: Registry,
         store = Store(pipeline.cache, registry.records, warn)
         preparation = Preparation(engine, store, progress, pipeline.engine.span)
 
+        names = [name + SUFFIX for name in unique_names([path.stem for path in files])]
+
         def clip(number: int) -> None:
             outcome, path = report.clips[number], files[number]
             try:
                 outcome.report = input_report(path, "video")
-                preparation.clip(path, pipeline.face, outcome.report)
+                made = preparation.clip(path, pipeline.face, outcome.report)
+                if motion is not None:
+                    write_clip_motion(motion / names[number], made, engine.facts)
                 outcome.finished = True
                 known = " (was in the cache)" if outcome.report.cached.get("motion") else ""
                 progress.job_done(f"{path.name}: {outcome.report.frames} frames{known}")

@@ -19,6 +19,7 @@ import attrs
 from pipelines.config.schema import Pipeline
 from pipelines.engines.simulate import Model, simulate
 from pipelines.engines.steps import Costs
+from pipelines.remote import is_url
 from pipelines.reports.run_report import RunReport
 
 FILE = "speeds.json"
@@ -59,7 +60,7 @@ def read_speeds(pipeline: Pipeline) -> Speeds:
 
 def keep_speeds(pipeline: Pipeline, speeds: Speeds) -> None:
     """Write measured speeds beside the cache; nothing happens where that cannot be written."""
-    if pipeline.cache.mode != "use":
+    if pipeline.cache.mode != "use" or is_url(pipeline.cache.folder):
         return
     path = Path(pipeline.cache.folder) / FILE
     with contextlib.suppress(OSError, ValueError):

@@ -14,6 +14,7 @@ from mmfa_components.errors import MMFAError
 from pipelines.config.schema import Face, Job, Pipeline
 from pipelines.engines.sealing import seal_facts
 from pipelines.media import read_metadata
+from pipelines.remote import is_uploaded, read_marker
 from pipelines.reports import InputReport
 from pipelines.stages.components import Facts
 
@@ -57,10 +58,11 @@ def output_facts(output: dict[str, Any]) -> dict[str, Any]:
 
 def read_notes(output: Path) -> dict[str, Any]:
     """What a finished result says of itself (``key``, ``frames``, ...); empty when there is none or it is not ours."""
-    if not output.is_file():
+    remote = is_uploaded(output)
+    if not remote and not output.is_file():
         return {}
     try:
-        notes = json.loads(read_metadata(output).get(METADATA_KEY, "{}"))
+        notes = json.loads((read_marker(output) if remote else read_metadata(output)).get(METADATA_KEY, "{}"))
     except (MMFAError, ValueError, OSError):
         return {}
     return notes if isinstance(notes, dict) else {}

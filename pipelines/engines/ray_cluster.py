@@ -28,7 +28,7 @@ class Size:
 
 
 def connect(options: Ray) -> bool:
-    """Start Ray here, or join the cluster at ``options.address``; True when it was started here and has to be stopped.
+    """Start Ray here, or join the cluster at ``options.address`` (or $RAY_ADDRESS); True when it was started here and has to be stopped.
 
     Raises PluginError when Ray is not installed, EngineError when the cluster cannot be reached.
     """
@@ -39,12 +39,13 @@ def connect(options: Ray) -> bool:
     if ray.is_initialized():
         return False
     here: dict[str, Any] = {}
-    if not options.address:
+    address = options.address or os.environ.get("RAY_ADDRESS", "")  # which a submitted job finds set
+    if not address:
         here = {"include_dashboard": options.dashboard, "num_cpus": os.cpu_count()}
         if options.store_mb:
             here["object_store_memory"] = options.store_mb * 1024 * 1024
     try:
-        ray.init(address=options.address or "local", log_to_driver=False, logging_level=logging.ERROR, **here)
+        ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **here)
     except (ConnectionError, RuntimeError, ValueError) as error:
         fix = 'start it (ray start --head), correct engine.ray.address, or leave it empty to start Ray here'
         raise EngineError(f"Ray cannot be started or joined ({error})", where=options.address or "engine.ray", fix=fix) from error

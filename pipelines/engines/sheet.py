@@ -14,7 +14,7 @@ from torch import Tensor
 from mmfa_components.errors import MMFAError
 from mmfa_components.geometry.rotations import geodesic_degrees
 from mmfa_components.records import Motion
-from pipelines.engines.job_keys import METADATA_KEY, read_notes
+from pipelines.engines.job_keys import METADATA_KEY, SYNTHETIC, read_notes
 from pipelines.media import probe, read_image, read_metadata, write_image
 from pipelines.reports.contact_sheet import MOST_ROWS, SheetRow, draw_sheet
 from pipelines.reports.run_report import JobReport
@@ -59,7 +59,7 @@ def write_sheet(path: Path, title: str, jobs: list[JobReport]) -> bool:
     rows = [row for job in finished[:MOST_ROWS] if (row := _row(job)) is not None]
     if not rows:
         return False
-    write_image(path, draw_sheet(rows, title, left_out=max(0, len(finished) - MOST_ROWS)), metadata={METADATA_KEY: digest})
+    write_image(path, draw_sheet(rows, title, left_out=max(0, len(finished) - MOST_ROWS)), metadata={"synthetic": SYNTHETIC, METADATA_KEY: digest})
     return True
 
 

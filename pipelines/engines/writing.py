@@ -15,6 +15,7 @@ from pipelines.engines.base import Engine
 from pipelines.engines.clips import Clip
 from pipelines.engines.sealing import Seal
 from pipelines.media import VideoWriter, write_image
+from pipelines.remote import upload
 from pipelines.stages.encode import Portrait
 from pipelines.stages.frames import FrameSource, chunk_length
 from pipelines.stages.mark import mark_frames
@@ -78,6 +79,7 @@ def write_still(
     span = next(iter(engine.map(render_span, [unit])))
     frames = span.rgb if output.frame == "crop" else _paste(source, span.rgb, 0, FrameSource())
     write_image(path, (mark_frames(frames) if output.mark else frames)[0], metadata=notes, seal=seal)
+    upload(path, notes)
     return {name: round(seconds, 3) for name, seconds in span.seconds.items()}
 
 

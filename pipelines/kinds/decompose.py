@@ -29,6 +29,13 @@ class Clips:
 
 
 @attrs.frozen
+class MotionOutput:
+    """motion: folder for the motion of each clip as a portable file (docs/motion.md), "" for none."""
+
+    motion: str = ""
+
+
+@attrs.frozen
 class DecomposePipeline:
     """A whole file of this kind; the tables are those of batch_reenact.toml."""
 
@@ -40,22 +47,24 @@ class DecomposePipeline:
     cache: Cache = attrs.field(factory=Cache)
     engine: Engine = attrs.field(factory=Engine)
     weights: dict[str, str] = attrs.field(factory=dict)
+    output: MotionOutput = attrs.field(factory=MotionOutput)
 
 
 @attrs.frozen
 class DecomposePlan:
-    """The clips, and the pipeline whose tables are used."""
+    """The clips, and the pipeline whose tables are used. motion: folder for motion files, None for none."""
 
     pipeline: Pipeline
     files: tuple[Path, ...]
     origin: Path
+    motion: Path | None = None
 
 
 def load(path: Path, overrides: Sequence[str], registry: Registry) -> DecomposePlan:
     """A checked plan. Raises ConfigError listing every fault."""
     faults = Faults()
     read = read_pipeline(path, overrides, DecomposePipeline, faults)
-    tables = {f.name: getattr(read, f.name) for f in attrs.fields(DecomposePipeline) if f.name not in ("kind", "inputs")}
+    tables = {f.name: getattr(read, f.name) for f in attrs.fields(DecomposePipeline) if f.name not in ("kind", "inputs", "output")}
     pipeline = Pipeline(**tables)
     check_components(pipeline, registry, faults)
     check_engine(pipeline, faults)
@@ -65,7 +74,8 @@ def load(path: Path, overrides: Sequence[str], registry: Registry) -> DecomposeP
         faults.add("inputs.files", "names no file", "list paths or globs of videos")
     files = find_files(read.inputs.files, "inputs.files", path.resolve().parent, faults)
     faults.raise_if_any(str(path))
-    return DecomposePlan(pipeline, tuple(dict.fromkeys(files)), path)
+    motion = Path(read.output.motion).expanduser() if read.output.motion else None
+    return DecomposePlan(pipeline, tuple(dict.fromkeys(files)), path, motion)
 
 
 def facts(plan: DecomposePlan, registry: Registry) -> dict[str, Any]:
@@ -79,7 +89,7 @@ def describe(plan: DecomposePlan, registry: Registry) -> RenderableType:
     lines = [
         f"{plan.origin}: {plan.pipeline.description}",
         f"clips     {len(plan.files)}, each followed and decomposed once by {plan.pipeline.animator.name}",
-        f"cache     {plan.pipeline.cache.folder}",
+        f"cache     {plan.pipeline.cache.folder}" + (f"; motion files in {plan.motion}" if plan.motion else ""),
         f"engine    {engine.name} on {engine.device}, precision {engine.precision}",
     ]
     return Text("\n".join(lines))
@@ -89,7 +99,7 @@ def run(plan: DecomposePlan, registry: Registry, console: Console) -> Report:
     """Decompose all clips."""
     from pipelines.engines.decompositions import decompose_all
 
-    return decompose_all(plan.pipeline, plan.files, registry, console)
+    return decompose_all(plan.pipeline, plan.files, registry, console, plan.motion)
 
 
 KIND = Kind(load, describe, facts, run)

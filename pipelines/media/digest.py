@@ -6,12 +6,13 @@ import hashlib
 from pathlib import Path
 
 from mmfa_components.errors import MediaError
+from pipelines.remote import present
 
 
 def content_digest(path: Path) -> str:
     """sha256 (hex) of a file's bytes. Raises MediaError when it cannot be read."""
     try:
-        with Path(path).open("rb") as file:
+        with present(path).open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise MediaError(f"cannot be read ({error.strerror})", where=str(path), fix="check the path and its permissions") from error

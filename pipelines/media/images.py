@@ -13,7 +13,9 @@ from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 from torch import Tensor
 
 from mmfa_components.errors import MediaError, OutputError
+from pipelines.media.notes import DESCRIPTION
 from pipelines.media.partial import make_folder, output_error, partial_name, seal_and_publish
+from pipelines.remote import present
 
 
 @attrs.frozen(eq=False)
@@ -39,7 +41,7 @@ def read_image(path: Path) -> StillImage:
 
     Raises MediaError when the file is missing, empty, damaged or no image.
     """
-    path = Path(path)
+    path = present(path)
     try:
         with Image.open(path) as opened:
             image = ImageOps.exif_transpose(opened)
@@ -61,7 +63,8 @@ def read_image(path: Path) -> StillImage:
 def write_image(
     path: Path, rgb: Tensor, alpha: Tensor | None = None, metadata: Mapping[str, str] | None = None, seal: Callable[[Path], None] | None = None
 ) -> None:
-    """Write an image atomically; the format follows the suffix, ``metadata`` goes into PNG text, ``seal`` may sign the finished file.
+    """Write an image atomically; the format follows the suffix. ``metadata`` goes into PNG text or JPEG's image description; ``seal`` may sign
+    the finished file.
 
     rgb: (H, W, 3) uint8.  alpha: (H, W) uint8 or None.  Raises OutputError (disk full, not writable, unknown suffix).
     """
@@ -75,6 +78,10 @@ def write_image(
             if metadata:
                 text.add_itxt("mmfa", json.dumps(dict(metadata), sort_keys=True))
             Image.fromarray(pixels.numpy()).save(partial, pnginfo=text)
+        elif metadata and path.suffix.lower() in (".jpg", ".jpeg"):
+            exif = Image.Exif()
+            exif[DESCRIPTION] = json.dumps(dict(metadata), sort_keys=True)
+            Image.fromarray(pixels.numpy()).save(partial, exif=exif)
         else:
             Image.fromarray(pixels.numpy()).save(partial)
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""Notes (key, value) stored in results: the mp4 comment tag, or PNG text, as JSON."""
+"""Notes (key, value) stored in results: the mp4 comment tag, PNG text, or JPEG's image description, as JSON."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ from pathlib import Path
 import av
 from PIL import Image, UnidentifiedImageError
 
+DESCRIPTION = 0x010E
+"""EXIF tag of the image description."""
+
 
 def read_metadata(path: Path) -> dict[str, str]:
     """The notes that VideoWriter or write_image stored; empty when there are none or the file cannot be read."""
     text = ""
     try:
         with Image.open(path) as image:
-            text = str(image.info.get("mmfa", ""))
+            text = str(image.info.get("mmfa") or image.getexif().get(DESCRIPTION, ""))
     except (UnidentifiedImageError, OSError):
         try:
             with av.open(str(path)) as container:

@@ -11,6 +11,7 @@ import av
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from mmfa_components.errors import MediaError
+from pipelines.remote import present
 
 
 @attrs.frozen
@@ -39,7 +40,7 @@ class MediaInfo:
 
 def probe(path: Path) -> MediaInfo:
     """Look at a file. Raises MediaError when it is missing, empty, damaged, or holds no picture."""
-    path = Path(path)
+    path = present(path)
     try:
         size = path.stat().st_size
     except OSError as error:

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from mmfa_components.errors import ConfigError, MMFAError, OutputError, did_you_mean
 from pipelines.media.partial import make_folder, output_error, partial_name, seal_and_publish
+from pipelines.remote import upload
 
 LIMITED, BT709 = 1, 1
 THREADS = 2  # fixed: the encoder's bytes depend on it
@@ -150,6 +151,7 @@ class VideoWriter:
                 self.partial.unlink(missing_ok=True)
                 raise OutputError("no frame was written", where=str(self.path), fix="check that the driving clip has frames")
             seal_and_publish(self.partial, self.path, self.seal)
+            upload(self.path, self.metadata)
 
     def _finish(self) -> None:
         try:

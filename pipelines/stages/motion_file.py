@@ -10,10 +10,12 @@ from typing import Any
 import attrs
 from torch import Tensor
 
-from cache.motion_file import SUFFIX, MotionFile, RecordRows, Rows, is_motion_file, write_motion
+from cache import motion_file
+from cache.motion_file import SUFFIX, MotionFile, RecordRows, Rows, write_motion
 from mmfa_components.errors import MediaError
 from mmfa_components.records import Record, Timestamps
 from pipelines.media import MediaInfo
+from pipelines.remote import present, upload
 from pipelines.stages.components import Facts
 
 __all__ = ["FileTimes", "RecordRows", "info_of", "is_motion_file", "motion_beside", "open_motion", "write_result_motion"]
@@ -33,9 +35,14 @@ class FileTimes:
         return Timestamps(self.file.pts(start, stop).long())
 
 
+def is_motion_file(path: Path) -> bool:
+    """True when a file's content says that it is a motion file; one at a URL is fetched to see. Raises MediaError as ``present`` does."""
+    return motion_file.is_motion_file(present(path))
+
+
 def open_motion(path: Path, facts: Facts, records: Mapping[str, type[Record]]) -> MotionFile:
     """Open a motion file for an animator. Raises CacheError for a damaged file, MediaError when its expression is of other weights."""
-    file = MotionFile(path, records)
+    file = MotionFile(present(path), records)
     header = file.header
     if header.has_expression and header.animator and weights_of(header.animator) != weights_of(facts.animator):
         theirs, ours = (_words(weights_of(a)) for a in (header.animator, facts.animator))
@@ -71,6 +78,7 @@ def write_result_motion(path: Path, motion: Rows, times: Rows, info: MediaInfo, 
     write_motion(
         path, motion, times, rate=info.rate, time_base=info.time_base, animator=dict(facts.animator), square=box, source=source, synthetic=True
     )
+    upload(path)
 
 
 def _words(known: tuple[str, tuple[tuple[str, str], ...]]) -> str:

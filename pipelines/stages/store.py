@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from cache import CacheKey, RecordCache
+from cache import CacheKey, RecordCache, open_cache
 from mmfa_components.errors import CacheError
 from mmfa_components.records import Record
 from pipelines.config.schema import Cache
@@ -31,7 +31,7 @@ class Store:
         self.cache: RecordCache | None = None
         if options.mode != "off":
             try:
-                self.cache = RecordCache(Path(options.folder), options.mode, records, warn)
+                self.cache = open_cache(options.folder, options.mode, records, warn)
             except (CacheError, OSError) as error:
                 self._without(error)
 

@@ -200,3 +200,9 @@ def test_notes_hold_what_is_needed_to_skip(run: Any, media: Path) -> None:
     assert notes["frames"] == 20
     assert notes["key"] == report.jobs[0].key
     assert "swing.mp4 sha256:" in read_metadata(result(report))["motion"]
+
+
+def test_a_pickle_as_driving_clip_says_what_to_do(run: Any, media: Path, tmp_path: Path) -> None:
+    (tmp_path / "d0.pkl").write_bytes(b"\x80\x04N.")
+    report = run("edit", f"inputs.sources = ['{media}/red.png']\ninputs.driving = ['{tmp_path}/d0.pkl']")
+    assert "python -m cache import" in report.jobs[0].error.fix

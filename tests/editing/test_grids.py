@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 import torch
 from disc_media import decompose_video
@@ -19,6 +20,9 @@ from mmfa_components.networks.vae import ExpressionVAE as Network
 from mmfa_components.records import Expression, Latent
 from mmfa_components.registry import load_registry
 from pipelines.catalogue import SHIPPED
+from pipelines.config.faults import Faults
+from pipelines.config.load import read_pipeline, read_toml
+from pipelines.editing.grid_schema import CanonicalPipeline, InterpolatePipeline, SweepPipeline
 from pipelines.editing.latent import interpolated, shifted, strengths
 from pipelines.editing.shots import Shot, find_shots
 from pipelines.kinds import kind_of
@@ -98,8 +102,6 @@ def test_faults_are_told(run: Any, media: Path, line: str, words: str) -> None:
 
 
 def test_shots_of_videos(media: Path) -> None:
-    from pipelines.config.faults import Faults
-
     faults = Faults()
     shots = find_shots([f"{media}/source.mp4", f"{media}/source.mp4#5", f"{media}/red.png"], "inputs.sources", media, 3, faults)
     assert shots == [Shot(media / "source.mp4", f) for f in (2, 6, 10)] + [Shot(media / "source.mp4", 5), Shot(media / "red.png")]
@@ -162,3 +164,15 @@ def test_the_strongest_unit_is_the_one_that_changes_most(vae: VAE) -> None:
     assert float(strength[1]) == 0.0
     assert all(math.isfinite(v) for v in strength.tolist())
     first.weight.copy_(kept)
+
+
+@pytest.mark.parametrize(("name", "schema"), [("sweep", SweepPipeline), ("canonical", CanonicalPipeline), ("interpolate", InterpolatePipeline)])
+def test_the_shipped_files_write_out_the_defaults(name: str, schema: type[Any]) -> None:
+    faults = Faults()
+    made: Any = read_pipeline(SHIPPED / f"{name}.toml", ["interpolate.pairs=[]"] if name == "interpolate" else [], schema, faults)
+    assert faults.items == []
+    assert getattr(made, name) == getattr(schema(), name)
+    table = read_toml(SHIPPED / f"{name}.toml")
+    assert set(table[name]) == set(attrs.asdict(getattr(made, name)))
+    assert set(table["output"]) == set(attrs.asdict(made.output))
+    assert attrs.evolve(made.output, folder="") == attrs.evolve(schema().output, folder="")

@@ -13,6 +13,7 @@ from disc_media import disc_plan, swinging, write_clip, write_portrait
 from rich.console import Console
 
 from cache.listing import entries
+from cache.motion_file import MotionFile
 from mmfa_components.errors import ConfigError
 from mmfa_components.registry import Registry, load_registry
 from pipelines.catalogue import SHIPPED
@@ -87,3 +88,14 @@ def test_the_shipped_file_is_planned(capsys: pytest.CaptureFixture[str]) -> None
     assert "each followed and decomposed once by mmfa" in capsys.readouterr().out
     assert main(["decompose", "--dry-run", "--json"]) == 0
     assert [Path(f).name for f in json.loads(capsys.readouterr().out)["files"]] == ["laughing_woman.mp4", "smiling_man.mp4"]
+
+
+def test_motion_files_of_clips(tmp_path: Path, registry: Registry) -> None:
+    clip = write_clip(tmp_path / "swing.mp4", swinging(6))
+    pipeline = disc_plan(tmp_path, [], []).pipeline
+    report = decompose_all(pipeline, [clip], registry, Console(file=StringIO()), tmp_path / "motions")
+    assert report.exit_code == 0
+    file = MotionFile(tmp_path / "motions" / "swing.motion.zip")
+    assert (len(file), file.header.rate, file.header.source, file.header.synthetic) == (6, 25, "swing.mp4", False)
+    assert file.header.square is not None
+    assert file.header.source_digest == report.clips[0].report.digest

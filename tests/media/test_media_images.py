@@ -101,3 +101,10 @@ def test_digest_is_that_of_the_bytes(tmp_path: Path) -> None:
     assert content_digest(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     with pytest.raises(MediaError, match="cannot be read"):
         content_digest(tmp_path / "b")
+
+
+def test_notes_of_pictures_come_back(tmp_path: Path) -> None:
+    notes = {"synthetic": "yes", "model": "größer 1"}
+    for name in ("a.png", "a.jpg", "a.jpeg"):
+        write_image(tmp_path / name, torch.zeros(8, 8, 3, dtype=torch.uint8), metadata=notes)
+        assert read_metadata(tmp_path / name) == notes, name
