@@ -64,6 +64,9 @@ def _serve(options: argparse.Namespace, say: Console) -> int:
     if options.most_image_mb < 1 or options.most_clip_mb < 1:
         raise ConfigError("the largest upload must be at least 1 MB", where="command line")
     pipeline: Pipeline = load_pipeline(BASE, options.overrides)
+    if pipeline.engine.name != "in_process":
+        what = f"the studio cannot work on engine {pipeline.engine.name!r}: pictures have to come at once"
+        raise ConfigError(what, where="engine.name", fix='leave engine.name = "in_process"; run the recipes on other engines')
     try:
         listener = listen(options.host, options.port)
     except (OSError, OverflowError) as error:
