@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -210,5 +211,5 @@ def test_look_at_the_mark(tmp_path: Path) -> None:
     rgb = torch.full((1, 256, 256, 3), 180, dtype=torch.uint8)
     marked = mark_frames(rgb)[0]
     Image.fromarray(marked.numpy()).save(tmp_path / "a.jpg", quality=40)
-    back = torch.tensor(list(Image.open(tmp_path / "a.jpg").convert("L").getdata()), dtype=torch.uint8).view(256, 256, 1).expand(-1, -1, 3)
+    back = torch.from_numpy(np.array(Image.open(tmp_path / "a.jpg").convert("L")))[..., None].expand(-1, -1, 3)
     assert contrast(rgb[0], torch.where(marked != rgb[0], back, rgb[0])) > 100
