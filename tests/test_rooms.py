@@ -26,6 +26,9 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
     "tomllib": ("pipelines/",),
     "matplotlib": ("pipelines/evaluation/figures.py",),
     "jinja2": ("pipelines/evaluation/document.py",),
+    "nicegui": ("pipelines/studio/",),
+    "fastapi": ("pipelines/studio/server.py",),
+    "uvicorn": ("pipelines/studio/server.py",),
     "fsspec": ("pipelines/remote/", "cache/remote.py"),
 }
 """Libraries that only some rooms may import."""
@@ -47,8 +50,9 @@ NEVER: dict[str, tuple[str, ...]] = {
     "pipelines/remote/": ("pipelines.config", "pipelines.stages", "pipelines.engines", "pipelines.media", "cache", "plugins", "torch"),
     "pipelines/media/": ("pipelines.config", "pipelines.stages", "pipelines.engines", "mmfa_components.registry", "cache", "plugins"),
     "pipelines/stages/": ("pipelines.evaluation", "pipelines.engines", "pipelines.reports", "pipelines.training", "plugins", "ray", "rich"),
-    "pipelines/engines/": ("pipelines.evaluation", "pipelines.training", "pipelines.editing", "plugins"),
+    "pipelines/engines/": ("pipelines.evaluation", "pipelines.training", "pipelines.editing", "pipelines.studio", "plugins"),
     "pipelines/editing/": ("pipelines.training", "plugins", "ray", "av"),
+    "pipelines/studio/": ("pipelines.training", "plugins", "cache", "ray"),
     "pipelines/reports/": ("pipelines.engines", "pipelines.stages", "pipelines.training", "cache", "plugins"),
 }  # fmt: skip
 """What the files under a folder must not import, also inside functions."""

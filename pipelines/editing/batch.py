@@ -14,6 +14,7 @@ import torch
 from mmfa_components.geometry.edit import edit_motion
 from mmfa_components.records import KeypointRegions, Motion, RegionalMotion, Timestamps
 from pipelines.config.schema import Face, Job
+from pipelines.editing.latent_shift import LatentSpace
 from pipelines.editing.schema import EditJob, EditPlan
 from pipelines.editing.timeline import Follower, Source, Timeline, follow, timeline_of
 from pipelines.engines.batch import Batch, warnings_of
@@ -47,6 +48,9 @@ class _Work:
 class EditBatch(Batch):
     """Runs the jobs of an EditPlan; order, memory of inputs and failures are those of Batch."""
 
+    space: LatentSpace | None = None
+    """The expression's latent space, where ``motion.latent`` asks for it."""
+
     @property
     def _plan(self) -> EditPlan:
         assert isinstance(self.plan, EditPlan)
@@ -58,8 +62,10 @@ class EditBatch(Batch):
         source, driving = self.input(job.source), self.input(job.driving)
         base = job_key(plan.pipeline, job, self.engine.facts, source.digest, driving.digest)
         clips = {name: self.input(path).digest for name, path in plan.clips.items() if name in plan.edit.clips}
-        body = [base, job.output.suffix, attrs.asdict(plan.motion), attrs.asdict(plan.timing), clips]
-        return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+        body: list[Any] = [base, job.output.suffix, attrs.asdict(plan.motion), attrs.asdict(plan.timing), clips]
+        if self.space is not None:
+            body.append(self.space.fingerprint)
+        return hashlib.sha256(json.dumps(body, sort_keys=True, default=str).encode()).hexdigest()
 
     def prepare(self, job: Job, report: JobReport) -> Callable[[], int]:
         """See Batch."""
@@ -126,6 +132,8 @@ class EditBatch(Batch):
             takes = {name: follower.take(start, stop) for name, follower in work.followers.items()}
             own = work.own(start, stop)
             motion = edit_motion(own, edit, takes, work.line.seconds(start, stop))
+            if self.space is not None:
+                motion = self.space.shift(motion, self._plan.motion.latent)
             yield RenderUnit(start, motion, own, work.identity, work.regions)
 
     def _other(self, path: Path, face: Face) -> Source:

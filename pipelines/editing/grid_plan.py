@@ -8,22 +8,17 @@ from typing import Any
 
 import attrs
 
-from mmfa_components.errors import MMFAError
 from mmfa_components.registry import Registry
-from mmfa_components.weights import metadata
 from pipelines.config.check import check_pipeline
-from pipelines.config.components import check_named_components
 from pipelines.config.faults import Faults
 from pipelines.config.inputs import suffix_of
 from pipelines.config.load import read_pipeline
 from pipelines.config.schema import Cache, Output, Pipeline
 from pipelines.editing.grid_schema import GridPlan, InterpolatePipeline
+from pipelines.editing.latent_shift import check_vae
 from pipelines.editing.shots import find_shots
 
-TRAIN = (
-    "train one: python -m pipelines.run decompose --set inputs.files='[\"videos/*.mp4\"]', then python -m pipelines.run train_vae, "
-    "then set weights.{name}=runs/vae/{name}.safetensors; or set interpolate.space=feature, interpolate.prior=0, interpolate.units=none"
-)
+INSTEAD = "; or set interpolate.space=feature, interpolate.prior=0, interpolate.units=none"
 
 
 def load_grid(path: Path, overrides: Sequence[str], registry: Registry, cls: type[Any]) -> GridPlan:
@@ -65,29 +60,7 @@ def _check_interpolation(read: InterpolatePipeline, registry: Registry, faults: 
         if not read.interpolate.pairs:
             faults.add("interpolate", "asks for nothing", "set pairs, prior or units")
         return
-    name = f"mmfa_vae_{read.vae.options.get('preset', 'base')}"
-    known = registry.weights.get(name)
-    own = read.vae.name == "mmfa" and known is not None and not read.vae.options.get("weights")
-    if own and known is not None and name not in read.weights and not known.path.is_file():
-        faults.add(f"weights.{name}", "the expression VAE has no weights here", TRAIN.format(name=name))
-        return
-    part = [("expression_vae", ("vae",), read.vae)]
-    check_named_components(part, read.face.landmarks.name, read.weights, registry, faults)
-    if own and known is not None:
-        _check_same_features(read, registry, name, faults)
-
-
-def _check_same_features(read: InterpolatePipeline, registry: Registry, name: str, faults: Faults) -> None:
-    """The VAE has to know the features of the encoder in use."""
-    catalogue = registry.catalogue({k: Path(v).expanduser() for k, v in read.weights.items() if k in registry.weights})
-    try:
-        learnt = metadata(catalogue.path(name)).get("features_of", "")
-        ours = catalogue.digest(name.replace("_vae", ""))
-    except MMFAError:
-        return  # told already
-    if learnt and learnt != ours:
-        what = f"learnt features of other weights ({learnt[:12]}) than those of the animator in use ({ours[:12]})"
-        faults.add(f"weights.{name}", what, "train the VAE anew on features of these weights: python -m pipelines.run train_vae")
+    check_vae(read.vae, read.face.landmarks.name, read.weights, registry, faults, INSTEAD)
 
 
 def _check_names(read: Any, faults: Faults) -> None:

@@ -15,6 +15,7 @@ from pipelines.config.faults import Faults
 from pipelines.config.inputs import find_files, output_folder, place, safe_jobs, suffix_of, unique_names
 from pipelines.config.load import read_pipeline
 from pipelines.config.schema import Pipeline
+from pipelines.editing.latent_shift import check_vae
 from pipelines.editing.schema import EditJob, EditPipeline, EditPlan
 from pipelines.media import probe
 
@@ -37,9 +38,14 @@ def load_edit(path: Path, overrides: Sequence[str], registry: Registry) -> EditP
         if not file.is_file():
             faults.add(f"inputs.clips.{name}", f"there is no file {str(file)!r}", "check the path")
     _check_motion(read, clips, faults)
+    if read.motion.latent:
+        wrong = [name for name in read.motion.latent if not name.isdecimal()]
+        if wrong:
+            faults.add("motion.latent", f"{wrong[0]!r} is no number of a unit", 'such as latent = {"3" = 1.5}')
+        check_vae(read.vae, read.face.landmarks.name, read.weights, registry, faults)
     jobs = _jobs(read, here, faults)
     faults.raise_if_any(str(path))
-    return EditPlan(pipeline, tuple(jobs), path, read.motion, read.timing, clips)
+    return EditPlan(pipeline, tuple(jobs), path, read.motion, read.timing, clips, read.vae)
 
 
 def _check_motion(read: EditPipeline, clips: dict[str, Path], faults: Faults) -> None:

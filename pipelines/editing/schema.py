@@ -85,7 +85,10 @@ class ScaleTable:
 
 @attrs.frozen
 class MotionTable:
-    """One table an attribute. reference: neutral frame of the driving clip, "auto" or its number."""
+    """One table an attribute. reference: neutral frame of the driving clip, "auto" or its number.
+
+    latent: units of the expression VAE's latent space by number, and by how many standard deviations the expression is moved along them.
+    """
 
     reference: str | int = "auto"
     rotation: TakenTable = attrs.field(factory=TakenTable)
@@ -99,6 +102,7 @@ class MotionTable:
     expression: ExpressionTable = attrs.field(factory=ExpressionTable)
     eyes: RegionTable = attrs.field(factory=RegionTable)
     mouth: RegionTable = attrs.field(factory=RegionTable)
+    latent: dict[str, float] = attrs.field(factory=dict)
 
     def edit(self) -> MotionEdit:
         """As geometry takes it."""
@@ -137,13 +141,14 @@ class Timing:
 
 @attrs.frozen
 class EditPipeline:
-    """A whole file of this kind; tables that are not of this module are those of batch_reenact.toml."""
+    """A whole file of this kind; tables that are not of this module are those of batch_reenact.toml. vae: for ``motion.latent``."""
 
     kind: str = attrs.field(default="edit", validator=[instance_of(str), in_(("edit",))])
     description: str = ""
     inputs: EditInputs = attrs.field(factory=EditInputs)
     face: Face = attrs.field(factory=Face)
     animator: Part = attrs.field(factory=lambda: Part("mmfa"))
+    vae: Part = attrs.field(factory=lambda: Part("mmfa"))
     motion: MotionTable = attrs.field(factory=MotionTable)
     timing: Timing = attrs.field(factory=Timing)
     output: Output = attrs.field(factory=Output)
@@ -172,6 +177,7 @@ class EditPlan(Plan):
     motion: MotionTable = attrs.field(factory=MotionTable)
     timing: Timing = attrs.field(factory=Timing)
     clips: dict[str, Path] = attrs.field(factory=dict)
+    vae: Part = attrs.field(factory=lambda: Part("mmfa"))
 
     @property
     def edit(self) -> MotionEdit:

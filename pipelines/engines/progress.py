@@ -4,14 +4,48 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from types import TracebackType
 
+import attrs
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 from rich.text import Text
 
 SECONDS_BETWEEN_LINES = 5.0
+
+
+@attrs.frozen
+class Step:
+    """Where a run is. text: the piece of work at hand.  count: its frames done.  total: its frames, None when not known.
+
+    seconds: since it began.  line: a message that was printed just now, else "".
+    """
+
+    text: str
+    count: int
+    total: int | None
+    seconds: float
+    line: str = ""
+
+
+_WATCHER: ContextVar[Callable[[Step], None] | None] = ContextVar("watcher", default=None)
+
+
+@contextmanager
+def watched(watcher: Callable[[Step], None]) -> Iterator[None]:
+    """Tell ``watcher`` every step of the runs that begin inside the block, from whichever thread it is made.
+
+    A watcher that raises KeyboardInterrupt ends the run as Ctrl-C does: in good order, finished results kept.
+    """
+    token = _WATCHER.set(watcher)
+    try:
+        yield
+    finally:
+        _WATCHER.reset(token)
 
 
 class _Speed(ProgressColumn):
@@ -25,6 +59,7 @@ class Progress:
 
     def __init__(self, console: Console, jobs: int) -> None:
         self.console, self.jobs, self.finished = console, jobs, 0
+        self.watcher = _WATCHER.get()
         self.bars: Bars | None = None
         if console.is_terminal:
             columns = (
@@ -50,6 +85,7 @@ class Progress:
         self.since = self.last_line = time.monotonic()
         if self.bars:
             self.bars.reset(self.clip, description=text, total=frames, visible=bool(text))
+        self._tell()
 
     def advance(self, frames: int) -> None:
         """``frames`` more are done."""
@@ -59,6 +95,7 @@ class Progress:
         elif time.monotonic() - self.last_line >= SECONDS_BETWEEN_LINES:
             self.last_line = time.monotonic()
             self.console.print(self._line(), highlight=False, markup=False, soft_wrap=True)
+        self._tell()
 
     def job_done(self, line: str) -> None:
         """A job is finished, skipped or failed."""
@@ -70,6 +107,11 @@ class Progress:
     def say(self, line: str) -> None:
         """Print a line above the bars."""
         self.console.print(line, highlight=False, markup=False, soft_wrap=True)
+        self._tell(line)
+
+    def _tell(self, line: str = "") -> None:
+        if self.watcher is not None:
+            self.watcher(Step(self.text, self.count, self.total, time.monotonic() - self.since, line))
 
     def expect(self, frames: int) -> None:
         """Frames of work in the whole batch, for those who show it."""

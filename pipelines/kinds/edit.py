@@ -65,10 +65,18 @@ def words(name: str, channel: Channel) -> str:
 def run(plan: EditPlan, registry: Registry, console: Console) -> RunReport:
     """Run the edits."""
     from pipelines.editing.batch import EditBatch
+    from pipelines.editing.latent_shift import build_space
     from pipelines.editing.strip import write_strips
     from pipelines.engines import run_plan
 
-    report = run_plan(plan, registry, console, EditBatch, write_strips)
+    space = build_space(plan.vae, plan.pipeline.weights, registry) if plan.motion.latent else None
+
+    def batch(*given: Any) -> EditBatch:
+        made = EditBatch(*given)
+        made.space = space
+        return made
+
+    report = run_plan(plan, registry, console, batch, write_strips)
     return attrs.evolve(report, pipeline=settings_of(plan))
 
 
