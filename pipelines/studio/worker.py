@@ -151,8 +151,11 @@ class _Counted:
             self.progress.advance(len(getattr(step, "pts", ())))
             yield step
 
+    def stop(self) -> None:
+        """The engine belongs to all: one clip is stopped by its watcher."""
+
     def close(self) -> None:
-        """The engine belongs to all."""
+        """See :meth:`stop`."""
 
 
 class Latest(Generic[T]):
