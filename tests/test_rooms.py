@@ -164,3 +164,9 @@ def undocumented(file: str) -> Iterator[str]:
 @pytest.mark.parametrize("room", ROOMS)
 def test_everything_public_says_what_it_is(room: str) -> None:
     assert [name for file in python_files() if file.startswith(f"{room}/") for name in undocumented(file)] == []
+
+
+def test_no_two_test_modules_have_one_name() -> None:
+    """pytest imports them by name alone."""
+    names = [p.name for p in (ROOT / "tests").rglob("*.py") if p.name not in ("conftest.py", "__init__.py") and "__pycache__" not in p.parts]
+    assert sorted({name for name in names if names.count(name) > 1}) == []
