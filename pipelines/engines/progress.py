@@ -120,7 +120,7 @@ class Progress:
         speed = self.count / max(time.monotonic() - self.since, 1e-6)
         total = f"/{self.total}" if self.total else ""
         left = f", {(self.total - self.count) / speed:.0f} s left" if self.total and speed and self.total >= self.count else ""
-        return f"  {self.text}: {self.count}{total} frames, {speed:.1f} frames/s{left} (job {self.finished + 1} of {self.jobs})"
+        return f"  {self.text}: {self.count}{total} frames, {speed:.1f} frames/s{left} (job {min(self.finished + 1, self.jobs)} of {self.jobs})"
 
 
 MOST_BARS = 12
