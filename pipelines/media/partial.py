@@ -67,13 +67,14 @@ def remove_leftovers(folder: Path) -> list[Path]:
     removed = []
     for path in folder.glob(".*.part-*"):
         match = _PARTIAL.match(path.name)
-        if match and not _alive(int(match.group(1))):
+        if match and not process_alive(int(match.group(1))):
             path.unlink(missing_ok=True)
             removed.append(path)
     return removed
 
 
-def _alive(process: int) -> bool:
+def process_alive(process: int) -> bool:
+    """Whether a process of this number is running."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:

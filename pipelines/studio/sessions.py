@@ -12,6 +12,7 @@ from pathlib import Path
 import attrs
 
 from mmfa_components.errors import OutputError
+from pipelines.media.partial import process_alive
 
 PREFIX = "mmfa-studio-"
 _FOLDER = re.compile(rf"^{PREFIX}(\d+)-")
@@ -103,15 +104,5 @@ def remove_leftovers(folder: Path) -> None:
             own = match and path.is_dir() and not path.is_symlink() and path.stat().st_uid == os.getuid()
         except OSError:
             continue
-        if match and own and not _alive(int(match[1])):
+        if match and own and not process_alive(int(match[1])):
             shutil.rmtree(path, ignore_errors=True)
-
-
-def _alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -70,7 +70,7 @@ def train(
             if log is not None and held_out is not None and run.picture and step % run.picture == 0:
                 log.picture(step, picture_of(trainer.averaged, held_out, trainer.device))
             if log is not None and held_out is not None and run.validate and step % run.validate == 0:
-                log.figures(step, reconstruction_figures(trainer.averaged, held_out, trainer.device))
+                log.figures(step, reconstruction_figures(trainer.averaged, held_out, trainer.device, trainer.frozen.landmarks))
             if run.save and step % run.save == 0:
                 save_all(trainer, folder, saved)
                 last_saved = step
@@ -82,7 +82,7 @@ def train(
     figures: dict[str, float] = {}
     if log is not None and held_out is not None and not interrupted:
         log.picture(trainer.step, picture_of(trainer.averaged, held_out, trainer.device))
-        figures = reconstruction_figures(trainer.averaged, held_out, trainer.device)
+        figures = reconstruction_figures(trainer.averaged, held_out, trainer.device, trainer.frozen.landmarks)
         log.figures(trainer.step, figures)
     return LoopResult(trainer.step, trainer.samples, (trainer.step - first) * run.batch / seconds, figures, interrupted)
 

@@ -35,7 +35,7 @@ class Trainer:
     def __init__(self, sizes: Sizes, pipeline: TrainPipeline, frozen: Frozen, device: torch.device, group: Group = Group()) -> None:  # noqa: B008
         run = pipeline.run
         torch.manual_seed(run.seed)
-        self.pipeline, self.device, self.group = pipeline, device, group
+        self.pipeline, self.device, self.group, self.frozen = pipeline, device, group, frozen
         self.model = MMFAModel(sizes).to(device)
         self.discriminator = Discriminator(sizes).to(device)
         if run.channels_last:

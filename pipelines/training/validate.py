@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
 
+from mmfa_components.geometry.squares import crop_squares
+from mmfa_components.losses.landmarks import PARTS
 from mmfa_components.metrics import psnr
 from mmfa_components.networks.model import MMFAModel
 from pipelines.training.dataset import FaceClips
+from pipelines.training.step import REGION_SIDE
 
 FRAMES_A_CLIP = 8
 ROWS = 12
+POINTS = [index for part in PARTS.values() for index in part]
 
 
 @torch.inference_mode()
@@ -30,15 +34,45 @@ def reconstruct(model: MMFAModel, source: Tensor, source_rotation: Tensor, drivi
     return out[-1]
 
 
-def reconstruction_figures(model: MMFAModel, clips: FaceClips, device: torch.device) -> dict[str, float]:
-    """PSNR in dB of reconstruction and of the repeated source, means over clips of their means over frames."""
-    results, repeated = [], []
-    for source, driving, result in _clips(model, clips, device, FRAMES_A_CLIP):
-        results.append(psnr(result, driving).clamp_max(100).mean())
-        repeated.append(psnr(source.expand_as(driving), driving).clamp_max(100).mean())
-    if not results:
-        return {}
-    return {"psnr": float(torch.stack(results).mean()), "psnr_repeated": float(torch.stack(repeated).mean())}
+def reconstruction_figures(
+    model: MMFAModel, clips: FaceClips, device: torch.device, landmarks: Callable[[Tensor], Tensor] | None = None
+) -> dict[str, float]:
+    """Figures of reconstruction, and of the repeated source (``*_repeated``); means over clips of their means over frames.
+
+    psnr: dB.  With ``landmarks`` (face regions (N, 3, 256, 256) -> (N, 478, 2 or more) points) also landmark_distance: mean absolute
+    distance of the loss's 145 points over both axes, pixels of the crop; mouth, eyes: correlation of how far mouth and eyes are open in
+    driving frame and result, each clip's mean taken off, over all frames.
+    """
+    found: dict[str, list[Tensor]] = {}
+    opened: list[tuple[Tensor, Tensor]] = []
+    for source, driving, result, region in _clips(model, clips, device, FRAMES_A_CLIP):
+        still = source.expand_as(driving)
+        for name, images in (("psnr", result), ("psnr_repeated", still)):
+            found.setdefault(name, []).append(psnr(images, driving).clamp_max(100).mean())
+        if landmarks is None:
+            continue
+        seen = [landmarks(crop_squares(images, region, REGION_SIDE))[..., :2] for images in (driving, result, still)]
+        scale = (region[:, 2] / REGION_SIDE)[:, None, None]  # pixels of the crop in one of the region
+        for name, points in (("landmark_distance", seen[1]), ("landmark_distance_repeated", seen[2])):
+            found.setdefault(name, []).append(((points - seen[0])[:, POINTS].abs() * scale).mean())
+        opened.append((openings(seen[0]), openings(seen[1])))
+    figures = {name: float(torch.stack(values).mean()) for name, values in found.items()}
+    if opened:
+        wanted, got = (torch.cat([part[i] - part[i].mean(0) for part in opened]) for i in (0, 1))  # (N, 2)
+        correlation = (wanted * got).sum(0) / (wanted.norm(dim=0) * got.norm(dim=0)).clamp_min(1e-12)
+        figures |= {"mouth": float(correlation[0]), "eyes": float(correlation[1])}
+    return figures
+
+
+def openings(points: Tensor) -> Tensor:
+    """How far mouth and eyes are open (N, 2), as shares of the face's height, from mesh points (N, 478, 2)."""
+    height = points[..., 1].amax(1) - points[..., 1].amin(1)
+
+    def gap(upper: int, lower: int) -> Tensor:
+        apart: Tensor = (points[:, upper] - points[:, lower]).norm(dim=-1) / height.clamp_min(1e-6)
+        return apart
+
+    return torch.stack([gap(13, 14), (gap(159, 145) + gap(386, 374)) / 2], 1)
 
 
 def picture_of(model: MMFAModel, clips: FaceClips, device: torch.device) -> Tensor:
@@ -46,7 +80,7 @@ def picture_of(model: MMFAModel, clips: FaceClips, device: torch.device) -> Tens
     many = int((clips.lengths > 1).sum())
     stride = max(1, many // ROWS)
     strips = []
-    for source, driving, result in _clips(model, clips, device, 4, stride):
+    for source, driving, result, _ in _clips(model, clips, device, 4, stride):
         far = int((driving - source).abs().mean((1, 2, 3)).argmax())
         strips.append(torch.cat([source[0], driving[far], result[far]], -1))
     if not strips:
@@ -58,13 +92,15 @@ def picture_of(model: MMFAModel, clips: FaceClips, device: torch.device) -> Tens
 
 
 @torch.inference_mode()
-def _clips(model: MMFAModel, clips: FaceClips, device: torch.device, frames: int, stride: int = 1) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Source (1, 3, S, S), driving frames and results (frames, 3, S, S) of every ``stride``-th clip of more than one frame."""
+def _clips(model: MMFAModel, clips: FaceClips, device: torch.device, frames: int, stride: int = 1) -> Iterator[tuple[Tensor, ...]]:
+    """Of every ``stride``-th clip of more than one frame: source (1, 3, S, S), driving frames and results (frames, 3, S, S), and the
+    regions of the driving frames (frames, 4).
+    """
     model.eval()
     longer = [c for c in range(len(clips.lengths)) if int(clips.lengths[c]) > 1]
     for clip in longer[::stride]:
         start, length = int(clips.starts[clip]), int(clips.lengths[clip])
         index = torch.cat([torch.tensor([start]), torch.linspace(start + length // 4, start + length - 1, frames).round().long()])
-        rgb, rotation, *_ = (t.to(device) for t in clips.frames(index))
+        rgb, rotation, region, _ = (t.to(device) for t in clips.frames(index))
         images = rgb.float() / 255
-        yield images[:1], images[1:], reconstruct(model, images[:1], rotation[:1], images[1:], rotation[1:])
+        yield images[:1], images[1:], reconstruct(model, images[:1], rotation[:1], images[1:], rotation[1:]), region[1:]
