@@ -1,8 +1,8 @@
 """How fast training is, and where its time goes: whole steps, then each module alone, forward and backward.
 
-    python benchmarks/training_speed.py --batch 24 --steps 40                      one setting
-    python benchmarks/training_speed.py --levers                                   every lever by itself, then all of them
-    python benchmarks/training_speed.py --preset tiny --device cpu --batch 2 --steps 2   a rehearsal
+    python -m benchmarks.training_speed --batch 24 --steps 40                      one setting
+    python -m benchmarks.training_speed --levers                                   every lever by itself, then all of them
+    python -m benchmarks.training_speed --preset tiny --device cpu --batch 2 --steps 2   a rehearsal
 
 Pictures and judging networks are random: speed does not depend on what they show, and no file is needed.
 """
@@ -20,8 +20,6 @@ from typing import Any
 import attrs
 import torch
 from torch import Tensor
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from mmfa_components.losses.guide import GUIDE
 from mmfa_components.losses.perceptual import VGGFeatures, multi_scale_perceptual_loss
