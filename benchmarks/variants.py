@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from mmfa_components.errors import ConfigError, MMFAError, did_you_mean
 from mmfa_components.networks import presets
 from mmfa_components.networks.presets import Sizes, preset
 from mmfa_components.networks.sizes import size_table
+from pipelines.config.load import read_toml
 from pipelines.stages.components import resolve_device
 from pipelines.training.judges import frozen_networks
 from pipelines.training.schema import Data, TrainPipeline
@@ -55,10 +55,9 @@ def changed(value: Any, changes: dict[str, Any], where: str) -> Any:
 
 def read_variants(path: Path, base: TrainPipeline) -> list[Variant]:
     """The variants of a file. Raises ConfigError when it cannot be read or names what does not exist."""
-    try:
-        rows = tomllib.loads(path.read_text(encoding="utf-8"))["variant"]
-    except (OSError, tomllib.TOMLDecodeError, KeyError) as error:
-        raise ConfigError(f"holds no [[variant]] tables ({error})", where=str(path)) from error
+    rows = read_toml(path).get("variant")
+    if not isinstance(rows, list) or not rows:
+        raise ConfigError("holds no [[variant]] tables", where=str(path), fix="see benchmarks/variants.toml")
     variants = []
     for number, row in enumerate(rows):
         name = str(row.get("name", number))
