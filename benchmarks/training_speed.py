@@ -145,7 +145,7 @@ def by_module(trainer: Trainer, clips: FaceClips, repeats: int) -> dict[str, dic
     for name, work in module_work(trainer, clips):
         forward = backward = 0.0
         for number in range(repeats + 2):
-            with trainer._precision():
+            with trainer.precision():
                 start = clock(device)
                 outputs = work()
                 middle = clock(device)

@@ -114,6 +114,15 @@ def mouth_opening(points: Tensor) -> Tensor:
     """
     if points.shape[1] not in (468, 478):
         return torch.zeros(len(points), device=points.device, dtype=points.dtype)
+    return _gap(points, 13, 14)
+
+
+def eye_opening(points: Tensor) -> Tensor:
+    """How far the eyes are open (N,), mean of both, as a share of the face's height, from face-mesh points (N, 468 or 478, 2 or 3)."""
+    return (_gap(points, 159, 145) + _gap(points, 386, 374)) / 2
+
+
+def _gap(points: Tensor, upper: int, lower: int) -> Tensor:
     height = points[..., 1].amax(dim=1) - points[..., 1].amin(dim=1)
-    opening: Tensor = (points[:, 13] - points[:, 14]).norm(dim=-1) / height.clamp_min(1e-6)
-    return opening
+    gap: Tensor = (points[:, upper] - points[:, lower]).norm(dim=-1) / height.clamp_min(1e-6)
+    return gap

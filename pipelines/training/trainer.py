@@ -99,7 +99,7 @@ class Trainer:
         pairs, transform = self.pairs(clips)
         with self._buffers_kept_when_bad() as kept:
             self.discriminator.requires_grad_(False)
-            with self._precision():
+            with self.precision():
                 total, losses, result = self.generator_step(pairs, transform, self.discriminator if adversarial_on else None, ramp, images)
             self.optimizer.zero_grad(set_to_none=True)
             total.backward()
@@ -120,7 +120,7 @@ class Trainer:
         return logged
 
     def _judge_step(self, real: Tensor, fake: Tensor) -> Tensor:
-        with self._precision():
+        with self.precision():
             scores, _ = self.judge(torch.cat([real, fake.to(real)]))
             loss = adversarial.discriminator_loss(*scores.chunk(2))
         self.judge_optimizer.zero_grad(set_to_none=True)
@@ -130,7 +130,8 @@ class Trainer:
             self.judge_optimizer.step()
         return loss.detach()
 
-    def _precision(self) -> contextlib.AbstractContextManager[Any]:
+    def precision(self) -> contextlib.AbstractContextManager[Any]:
+        """The precision a forward pass runs in."""
         chosen = self.pipeline.run.precision
         on = chosen == "bfloat16" or (chosen == "auto" and self.device.type == "cuda")
         return torch.autocast(self.device.type, torch.bfloat16, enabled=on)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from mmfa_components.geometry.squares import crop_squares
+from mmfa_components.geometry.transfer import eye_opening, mouth_opening
 from mmfa_components.losses.landmarks import PARTS
 from mmfa_components.metrics import psnr
 from mmfa_components.networks.model import MMFAModel
@@ -66,13 +67,7 @@ def reconstruction_figures(
 
 def openings(points: Tensor) -> Tensor:
     """How far mouth and eyes are open (N, 2), as shares of the face's height, from mesh points (N, 478, 2)."""
-    height = points[..., 1].amax(1) - points[..., 1].amin(1)
-
-    def gap(upper: int, lower: int) -> Tensor:
-        apart: Tensor = (points[:, upper] - points[:, lower]).norm(dim=-1) / height.clamp_min(1e-6)
-        return apart
-
-    return torch.stack([gap(13, 14), (gap(159, 145) + gap(386, 374)) / 2], 1)
+    return torch.stack([mouth_opening(points), eye_opening(points)], 1)
 
 
 def picture_of(model: MMFAModel, clips: FaceClips, device: torch.device) -> Tensor:
