@@ -20,6 +20,7 @@ from typing import Any
 import attrs
 import torch
 from torch import Tensor
+from torch.profiler import ProfilerActivity, profile
 
 from mmfa_components.losses.guide import GUIDE
 from mmfa_components.losses.perceptual import VGGFeatures, multi_scale_perceptual_loss
@@ -43,6 +44,7 @@ def random_clips(side: int, device: torch.device) -> FaceClips:
         "rotation": torch.eye(3).expand(FRAMES, 3, 3),
         "region": torch.tensor([[side / 2, side / 2, 0.9 * side, 0.0]]).expand(FRAMES, 4),
         "guide": torch.full((FRAMES, len(GUIDE), 2), side / 2),
+        "place": torch.full((FRAMES, 3), side / 2),
     }
     return FaceClips.join([part] * CLIPS, device)
 
@@ -117,7 +119,7 @@ def module_work(trainer: Trainer, clips: FaceClips) -> Iterator[tuple[str, Calla
         feature = model.expression_encoder(images)
         volume = model.appearance_extractor(pairs.source).detach()
         frame = torch.eye(3, device=images.device).expand(count, 3, 3)
-        flow, occlusion = model.dense_motion(volume, canonical, canonical + 0.1, frame)
+        flow, occlusion, hint = model.dense_motion(volume, canonical, canonical + 0.1, frame)
     four = feature.repeat(2, 1)[: 4 * count]
     results = [pairs.driving.clone().requires_grad_(True)]
     moving = volume.clone().requires_grad_(True)
@@ -127,7 +129,7 @@ def module_work(trainer: Trainer, clips: FaceClips) -> Iterator[tuple[str, Calla
     yield "expression_decoder (4)", lambda: [model.expression_decoder(four, canonical.repeat(4, 1, 1))]
     yield "appearance_extractor", lambda: [model.appearance_extractor(pairs.source)]
     yield "dense_motion", lambda: list(model.dense_motion(moving, canonical, canonical + 0.1, frame))
-    yield "generator", lambda: list(model.generator(moving, flow, occlusion))
+    yield "generator", lambda: list(model.generator(moving, flow, occlusion, hint))
     yield "discriminator (2)", lambda: [trainer.discriminator(torch.cat([pairs.driving, results[0]]))[0]]
     perceptual = step.frozen.perceptual
     sizes = [torch.nn.functional.avg_pool2d(results[0], k) for k in (4, 2)] + results
@@ -158,6 +160,20 @@ def by_module(trainer: Trainer, clips: FaceClips, repeats: int) -> dict[str, dic
     return found
 
 
+def slowest_kernels(trainer: Trainer, clips: FaceClips, count: int, steps: int = 3) -> list[dict[str, Any]]:
+    """The kernels (on a CPU: operators) whole steps spend most time in, slowest first: milliseconds a step, share of all, calls a step."""
+    gpu = trainer.device.type == "cuda"
+    kinds = [ProfilerActivity.CUDA] if gpu else [ProfilerActivity.CPU]
+    with profile(activities=kinds) as found:
+        for _ in range(steps):
+            trainer.train_step(clips)
+        clock(trainer.device)
+    times = [(e.self_device_time_total if gpu else e.self_cpu_time_total, e.count, e.key) for e in found.key_averages()]
+    total = sum(t for t, _, _ in times)
+    rows = sorted(times, reverse=True)[:count]
+    return [{"kernel": key, "ms": t / steps / 1e3, "share": t / total, "calls": calls / steps} for t, calls, key in rows]
+
+
 def settings(options: argparse.Namespace) -> list[Levers]:
     """The settings to measure."""
     given = Levers(not options.no_channels_last, options.compile, options.precision, tuple(options.levels), not options.no_landmarks)
@@ -182,6 +198,7 @@ def main() -> int:
     parser.add_argument("--no-channels-last", action="store_true")
     parser.add_argument("--no-landmarks", action="store_true")
     parser.add_argument("--levers", action="store_true", help="measure every lever by itself")
+    parser.add_argument("--kernels", type=int, default=0, help="list so many of the slowest kernels of whole steps")
     parser.add_argument("--json", type=Path, help="write the figures to this file as well")
     options = parser.parse_args()
     device = resolve_device(options.device)
@@ -208,8 +225,12 @@ def main() -> int:
     for part, ms in sorted(modules.items(), key=lambda item: -sum(item[1].values())):
         share = (ms["forward_ms"] + ms["backward_ms"]) / total
         print(f"{part:<30} {ms['forward_ms']:8.2f} ms forward {ms['backward_ms']:8.2f} ms backward {100 * share:5.1f} %")
+    kernels = slowest_kernels(trainer, clips, options.kernels) if options.kernels else []
+    for row in kernels:
+        print(f"{row['ms']:8.2f} ms {100 * row['share']:5.1f} % {row['calls']:7.1f} calls  {row['kernel'][:150]}")
     if options.json:
-        options.json.write_text(json.dumps({"device": name, "settings": rows, "modules": modules}, indent=2) + "\n", encoding="utf-8")
+        found = {"device": name, "settings": rows, "modules": modules, "kernels": kernels}
+        options.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     return 0
 
 

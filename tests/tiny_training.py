@@ -56,7 +56,8 @@ def parts(frames: tuple[int, ...], seed: int = 5) -> list[dict[str, torch.Tensor
         rgb += torch.randint(0, 150, (1, 3, 1, 1), dtype=torch.uint8, generator=g)
         rotation = euler_to_matrix(yaw, torch.zeros(count), torch.zeros(count))
         made.append({"rgb": rgb, "rotation": rotation, "region": torch.tensor([[30.0, 32, 40, 0.1]]).expand(count, 4).clone(),
-                     "guide": 20 + 24 * torch.rand(count, len(GUIDE), 2, generator=g)})  # fmt: skip
+                     "guide": 20 + 24 * torch.rand(count, len(GUIDE), 2, generator=g),
+                     "place": 20 + 24 * torch.rand(count, 3, generator=g)})  # fmt: skip
     return made
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from mmfa_components.geometry.apply import apply_affine
+from mmfa_components.geometry.apply import apply_affine, apply_matrix
 from mmfa_components.geometry.compose import similarity
 from mmfa_components.geometry.grid import grid_points
 
@@ -62,6 +62,17 @@ class ImageTransform:
         distance = (points[:, :, None] - self.control).abs().sum(-1)  # (N, P, 25), L1 as in FOMM
         kernel = distance.square() * torch.log(distance + 1e-6)
         return moved + (kernel * self.weights[:, None]).sum(-1, keepdim=True)
+
+    @property
+    def zoom(self) -> Tensor:
+        """How much larger the content becomes (N,)."""
+        larger: Tensor = torch.linalg.det(self.matrix[:, :, :2]).abs().rsqrt()
+        return larger
+
+    def carry_points(self, points: Tensor) -> Tensor:
+        """Where input points (N, P, 2) lie in the transformed image; the similarity alone, without the spline (some 0.01)."""
+        back = torch.linalg.inv(self.matrix[:, :, :2])
+        return apply_matrix(back, points - self.matrix[:, None, :, 2])
 
     def warp_image(self, image: Tensor) -> Tensor:
         """The transformed image (N, 3, H, W); outside is the reflection of the inside."""

@@ -1,7 +1,8 @@
-"""Landmark guidance of keypoints (after LivePortrait's L_guide): the first keypoints stand on landmarks of mouth, eyes and brows.
+"""Guidance by landmarks, not in the paper, whose parts are found without any; off (weight 0) reproduces it.
 
-Not in the paper, whose keypoints are found without any guidance; off (weight 0) reproduces it. It leads the deformation to what
-expressions move long before images are good enough for the landmark loss of eq. 9 to do so.
+Keypoints (after LivePortrait's L_guide): the first of them stand on landmarks of mouth, eyes and brows, which leads the deformation to
+what expressions move long before images are good enough for the landmark loss of eq. 9 to do so. Place: scale and translation are
+those of the canonical face fitted to the landmarks, as the rotation is; what they leave over, the deformation takes as expression.
 """
 
 from __future__ import annotations
@@ -13,6 +14,10 @@ GUIDE = (61, 291, 13, 14, 0, 17, 159, 145, 386, 374, 468, 473, 105, 334)
 """Mesh points: mouth corners, inner and outer lips (middle), upper and lower lids and pupil of each eye, brows; the person's right first."""
 GUIDE_MIRROR = (1, 0, 2, 3, 4, 5, 8, 9, 6, 7, 11, 10, 13, 12)
 """Which of them each becomes in a mirrored image."""
+
+
+CANONICAL_UNITS = 10.0
+"""Units of the canonical face (about centimetres) that make one unit of canonical keypoints: scales are near 1 for a face that fills the crop."""
 
 
 def mirror_guide(points: Tensor, side: float) -> Tensor:
@@ -28,3 +33,12 @@ def guide_loss(points: Tensor, landmarks: Tensor) -> Tensor:
     """
     count = min(points.shape[1], landmarks.shape[1])
     return (points[:, :count, :2] - landmarks[:, :count].detach()).abs().mean()
+
+
+def place_loss(scale: Tensor, translation: Tensor, place: Tensor) -> Tensor:
+    """``mean |log s - log s'| + mean |t - t'|`` on x and y between estimated scale and translation and those of the canonical face.
+
+    scale: (N,) > 0.  translation: (N, 3).  place: (N, 3) x, y in [-1, 1] over the crop and log scale (see CANONICAL_UNITS); no gradient.
+    """
+    wanted = place.detach()
+    return (translation[:, :2] - wanted[:, :2]).abs().mean() + (scale.log() - wanted[:, 2]).abs().mean()

@@ -19,7 +19,9 @@ class AffineEstimator(nn.Module):
         widths = sizes.affine_channels
         self.stem = ConvBlock(2, 3, widths[0], kernel=7)
         self.stages = bottleneck_stages(widths, sizes.affine_blocks)
-        self.head = nn.Linear(widths[-1], 4)
+        self.keeps_places = sizes.affine_head == "grid"
+        cells = (sizes.affine_side // 2 ** len(widths)) ** 2 if self.keeps_places else 1
+        self.head = nn.Linear(widths[-1] * cells, 4)
         nn.init.normal_(self.head.weight, std=1e-3)
         nn.init.zeros_(self.head.bias)
 
@@ -27,6 +29,7 @@ class AffineEstimator(nn.Module):
         """Estimate (scale, translation)."""
         x = functional.interpolate(image, (self.side, self.side), mode="bilinear", antialias=True, align_corners=False)
         x = functional.max_pool2d(self.stem(x), 2)
-        head = self.head(self.stages(x).mean((2, 3))).float()  # (N, 4)
+        x = self.stages(x)  # (N, C, side, side)
+        head = self.head(x.flatten(1) if self.keeps_places else x.mean((2, 3))).float()  # (N, 4)
         limit = 1.609  # log 5
         return torch.exp(limit * torch.tanh(head[:, 0] / limit)), head[:, 1:]

@@ -74,7 +74,10 @@ class Hourglass(nn.Module):
 
 
 class DenseMotionNetwork(nn.Module):
-    """Volume, source and driving keypoints -> flow (N, D, H, W, 3) in [-1, 1] and occlusion (N, 1, H, W) in [0, 1]."""
+    """Volume, source and driving keypoints -> flow (N, D, H, W, 3) in [-1, 1], occlusion (N, 1, H, W) in [0, 1] and hint (N, M, H, W).
+
+    The hint, of ``sizes.motion_hint`` channels, tells the generator what moved where; without any (M = 0) this is the paper's network.
+    """
 
     def __init__(self, sizes: Sizes) -> None:
         super().__init__()
@@ -84,10 +87,12 @@ class DenseMotionNetwork(nn.Module):
         self.stem = ConvBlock(3, channels, sizes.motion_stem, kernel=1)
         self.hourglass = Hourglass(sizes.motion_stem, sizes.motion_channels)
         self.mask = conv(3, self.hourglass.channels_out, sizes.keypoints + 1, sizes.mask_kernel)
-        self.occlusion = conv(2, self.hourglass.channels_out * sizes.volume_depth, 1, 7)
+        flat = self.hourglass.channels_out * sizes.volume_depth
+        self.occlusion = conv(2, flat, 1, 7)
+        self.hint = ConvBlock(2, flat, sizes.motion_hint) if sizes.motion_hint else None
 
-    def forward(self, volume: Tensor, source: Tensor, driving: Tensor, jacobian: Tensor) -> tuple[Tensor, Tensor]:
-        """Estimate (flow, occlusion); ``jacobian`` (N, 3, 3) as in :func:`sparse_motions`."""
+    def forward(self, volume: Tensor, source: Tensor, driving: Tensor, jacobian: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Estimate (flow, occlusion, hint); ``jacobian`` (N, 3, 3) as in :func:`sparse_motions`."""
         n, size = volume.shape[0], (volume.shape[2], volume.shape[3], volume.shape[4])
         motions = sparse_motions(source.float(), driving.float(), jacobian.float(), size)  # (N, K+1, D, H, W, 3)
         small = self.compress(volume)  # (N, c, D, H, W)
@@ -101,5 +106,7 @@ class DenseMotionNetwork(nn.Module):
         x = self.hourglass(self.stem(x))
         mask = self.mask(x).float().softmax(1)  # (N, K+1, D, H, W)
         flow = (mask[..., None] * motions).sum(1)  # (N, D, H, W, 3)
-        occlusion: Tensor = torch.sigmoid(self.occlusion(x.flatten(1, 2)).float())
-        return flow, occlusion
+        x = x.flatten(1, 2)  # (N, C*D, H, W)
+        occlusion: Tensor = torch.sigmoid(self.occlusion(x).float())
+        hint = x[:, :0].float() if self.hint is None else self.hint(x).float()
+        return flow, occlusion, hint

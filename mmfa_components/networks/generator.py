@@ -13,12 +13,12 @@ from mmfa_components.networks.presets import Sizes
 
 
 class MultiScaleGenerator(nn.Module):
-    """Volume (N, C, D, H, W), flow (N, D, H, W, 3), occlusion (N, 1, H, W) -> images (N, 3, ., .) of side H, 2H, 4H in [0, 1]."""
+    """Volume (N, C, D, H, W), flow (N, D, H, W, 3), occlusion (N, 1, H, W), hint (N, M, H, W) -> images of side H, 2H, 4H in [0, 1]."""
 
     def __init__(self, sizes: Sizes) -> None:
         super().__init__()
         widths = sizes.generator_channels
-        self.flatten = ConvBlock(2, sizes.volume_channels * sizes.volume_depth, widths[0])
+        self.flatten = ConvBlock(2, sizes.volume_channels * sizes.volume_depth + sizes.motion_hint, widths[0])
         self.mix = nn.Conv2d(widths[0], widths[0], 1)
         self.blocks = nn.ModuleList(
             nn.Sequential(*[ResBlock(2, w) for _ in range(b)]) for w, b in zip(widths, sizes.generator_blocks, strict=True)
@@ -28,10 +28,11 @@ class MultiScaleGenerator(nn.Module):
         )
         self.up = nn.ModuleList(UpBlock(2, a + 3, b) for a, b in itertools.pairwise(widths))
 
-    def forward(self, volume: Tensor, flow: Tensor, occlusion: Tensor) -> list[Tensor]:
-        """Generate the three images, coarse first."""
+    def forward(self, volume: Tensor, flow: Tensor, occlusion: Tensor, hint: Tensor) -> list[Tensor]:
+        """Generate the three images (N, 3, ., .), coarse first."""
         warped = functional.grid_sample(volume, flow.to(volume.dtype), align_corners=False)  # (N, C, D, H, W)
-        x = self.mix(self.flatten(warped.flatten(1, 2))) * occlusion.to(warped.dtype)  # (N, w, H, W)
+        seen = torch.cat([warped.flatten(1, 2), hint.to(warped.dtype)], 1)  # (N, C*D + M, H, W)
+        x = self.mix(self.flatten(seen)) * occlusion.to(warped.dtype)  # (N, w, H, W)
         images = []
         for step, blocks in enumerate(self.blocks):
             x = blocks(x)

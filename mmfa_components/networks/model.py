@@ -44,8 +44,8 @@ class MMFAModel(nn.Module):
         self, volume: Tensor, source: Tensor, source_frame: Tensor, driving: Tensor, driving_frame: Tensor
     ) -> tuple[list[Tensor], Tensor]:
         """Images (three sizes) and occlusion from a volume and posed keypoints with their frames ``s R``."""
-        flow, occlusion = self.dense_motion(volume, source, driving, relative_jacobian(source_frame, driving_frame))
-        return self.generator(volume, flow, occlusion), occlusion
+        flow, occlusion, hint = self.dense_motion(volume, source, driving, relative_jacobian(source_frame, driving_frame))
+        return self.generator(volume, flow, occlusion, hint), occlusion
 
 
 PARTS = (

@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import attrs
 
 from mmfa_components.errors import ConfigError, did_you_mean
@@ -19,7 +21,9 @@ class Sizes:
     quarter of the image's side).  The *_channels list the widths from fine to coarse; blocks and kernels as named.
     keypoint_depth, keypoint_volume: depth and channels of the keypoint detector's 3D decoder.  keypoint_side: side of its input.
     keypoint_ups: up-samplings of its decoder.  mask_kernel: kernel of the mask convolution.  affine_side: side of the affine
-    estimator's input.  latent Z: size of the VAE's latent.
+    estimator's input; affine_head: whether its last features are averaged over the image, which forgets places, or taken as they lie.
+    motion_hint: channels that dense motion hands to the generator beside flow and occlusion (none in the paper), for what a warp cannot
+    show, such as closed eyes.  latent Z: size of the VAE's latent.
     """
 
     name: str
@@ -39,6 +43,7 @@ class Sizes:
     affine_side: int = 128
     affine_channels: tuple[int, ...] = (32, 64, 128, 192, 256)
     affine_blocks: int = 1
+    affine_head: Literal["mean", "grid"] = "mean"
     expression_channels: tuple[int, ...] = (48, 96, 160, 256, 384)
     expression_blocks: int = 2
     expression_hidden: tuple[int, ...] = (256, 256)
@@ -47,6 +52,7 @@ class Sizes:
     motion_channels: tuple[int, ...] = (48, 96, 128, 160)
     mask_kernel: int = 3
     motion_variance: float = 0.01
+    motion_hint: int = 0
     generator_channels: tuple[int, int, int] = (160, 96, 48)
     generator_blocks: tuple[int, int, int] = (2, 1, 1)
     discriminator_channels: tuple[int, ...] = (48, 96, 192, 256)

@@ -10,14 +10,16 @@ from mmfa_components.records.base import Record, tensor
 
 @attrs.frozen(eq=False)
 class DenseMotion(Record):
-    """Dense backward motion from the driven frame to the source (eq. 2) and where the source shows nothing.
+    """Dense backward motion from the driven frame to the source (eq. 2), where the source shows nothing, and a hint for the generator.
 
     flow: (N, D, H, W, 3) float, sampling positions x, y, z in [-1, 1] of the source volume.
     occlusion: (N, 1, H, W) float in [0, 1]; 1 = visible in the source.
+    hint: (N, M, H, W) float, features of the motion that a warp cannot show; M may be 0.
     """
 
     flow: Tensor = tensor("N", "D", "H", "W", 3)
     occlusion: Tensor = tensor("N", 1, "H", "W")
+    hint: Tensor = tensor("N", "M", "H", "W")
 
 
 @attrs.frozen(eq=False)

@@ -14,8 +14,9 @@ from torch import Tensor
 from cache import RecordCache
 from mmfa_components.errors import DatasetError
 from mmfa_components.geometry.squares import square_of_landmarks
-from mmfa_components.losses.guide import GUIDE
-from mmfa_components.records import FaceFrames
+from mmfa_components.losses.guide import CANONICAL_UNITS, GUIDE
+from mmfa_components.records import FaceFrames, MeshLandmarks
+from mmfa_components.registry import load_registry
 from pipelines.datasets.index import STORE, ClipEntry, DatasetIndex
 
 REGION_RATIO = 2 / 3
@@ -29,11 +30,30 @@ Images = Callable[[Tensor], Tensor]
 
 
 @attrs.frozen(eq=False)
+class Varied:
+    """Frames with all that changes when they are mirrored or moved, in pixels.
+
+    rgb: (B, 3, S, S), uint8 as stored or float in [0, 1].  rotation: (B, 3, 3).  region: (B, 4).  guide: (B, G, 2).  place: (B, 3).
+    """
+
+    rgb: Tensor
+    rotation: Tensor
+    region: Tensor
+    guide: Tensor
+    place: Tensor
+
+    def to(self, device: torch.device) -> Varied:
+        """The same on ``device``."""
+        return Varied(*(t.to(device, non_blocking=True) for t in attrs.astuple(self, recurse=False)))
+
+
+@attrs.frozen(eq=False)
 class FaceClips:
     """All frames of one split of a data set, numbered through.
 
     images: reads frames by number.  rotation: (T, 3, 3).  region: (T, 4) landmark squares in pixels of the crops.
     guide: (T, G, 2) the landmarks of losses.guide, in pixels of the crops.
+    place: (T, 3) where the canonical face is: x, y and the length of one unit of canonical keypoints, in pixels of the crops.
     starts, lengths: (C,) first frame and length of every clip, on the CPU; clips of one frame are single portraits.
     """
 
@@ -41,27 +61,28 @@ class FaceClips:
     rotation: Tensor
     region: Tensor
     guide: Tensor
+    place: Tensor
     starts: Tensor
     lengths: Tensor
 
     def __len__(self) -> int:
         return len(self.rotation)
 
-    def frames(self, index: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Images (B, 3, S, S) uint8, rotations (B, 3, 3), regions (B, 4) and guide landmarks (B, G, 2) of frame numbers (B,)."""
+    def frames(self, index: Tensor) -> Varied:
+        """The frames of numbers (B,)."""
         at = index.to(self.rotation.device)
-        return self.images(index), self.rotation[at], self.region[at], self.guide[at]
+        return Varied(self.images(index), self.rotation[at], self.region[at], self.guide[at], self.place[at])
 
     @classmethod
     def join(cls, parts: Iterable[dict[str, Tensor]], device: torch.device | str = "cpu") -> FaceClips:
-        """Join clips in memory, each given as ``rgb`` (n, 3, S, S) uint8, ``rotation`` (n, 3, 3), ``region`` (n, 4) and
-        ``guide`` (n, G, 2).
+        """Join clips in memory, each given as ``rgb`` (n, 3, S, S) uint8, ``rotation`` (n, 3, 3), ``region`` (n, 4),
+        ``guide`` (n, G, 2) and ``place`` (n, 3).
         """
         parts = list(parts)
         lengths = torch.tensor([len(p["rgb"]) for p in parts])
-        names = ("rgb", "rotation", "region", "guide")
-        rgb, rotation, region, guide = (torch.cat([p[name] for p in parts]).to(device) for name in names)
-        return cls(InMemory(rgb), rotation, region, guide, lengths.cumsum(0) - lengths, lengths)
+        names = ("rgb", "rotation", "region", "guide", "place")
+        rgb, rotation, region, guide, place = (torch.cat([p[name] for p in parts]).to(device) for name in names)
+        return cls(InMemory(rgb), rotation, region, guide, place, lengths.cumsum(0) - lengths, lengths)
 
 
 @attrs.frozen(eq=False)
@@ -111,17 +132,20 @@ def load_clips(folder: Path, split: str, hold: str, device: torch.device, tell: 
     rgb = torch.empty(0, dtype=torch.uint8) if place == "disk" else torch.empty(total, 3, index.crop, index.crop, dtype=torch.uint8)
     if place == "device":
         rgb = rgb.to(device)
-    rotations, regions, guides = [], [], []
+    fit = load_registry().context(torch.device("cpu"), torch.float32).build("rotation_estimator", "facemesh", {})
+    rotations, regions, guides, places = [], [], [], []
     for clip, start in zip(stored, starts.tolist(), strict=True):
         rotations.append(clip.read_field("rotation"))
         points = clip.read_field("points")
         regions.append(square_of_landmarks(points, REGION_RATIO))
         guides.append(points[:, list(GUIDE), :2])
+        _, scale, translation = fit.solve(MeshLandmarks(points, points.new_ones(len(points))))
+        places.append(torch.cat([translation[:, :2], CANONICAL_UNITS * scale[:, None]], 1))
         if place != "disk":
             rgb[start : start + len(clip)] = clip.read_field("rgb").to(rgb.device)
         tell(len(clip))
     images: Images = OnDisk(stored, starts) if place == "disk" else InMemory(rgb)
-    return FaceClips(images, torch.cat(rotations), torch.cat(regions), torch.cat(guides), starts, lengths)
+    return FaceClips(images, torch.cat(rotations), torch.cat(regions), torch.cat(guides), torch.cat(places), starts, lengths)
 
 
 def choose_place(hold: str, size: int, device: torch.device) -> str:

@@ -12,7 +12,7 @@ from mmfa_components.geometry.compose import similarity
 from mmfa_components.geometry.grid import grid_points
 from mmfa_components.geometry.rotations import rotate_in_plane
 from mmfa_components.losses.guide import mirror_guide
-from pipelines.training.dataset import FaceClips
+from pipelines.training.dataset import FaceClips, Varied
 from pipelines.training.schema import Data
 
 MIRROR = (-1.0, 1.0, 1.0)
@@ -25,6 +25,7 @@ class Pairs:
     source, driving: (B, 3, S, S) float in [0, 1].  source_rotation, driving_rotation: (B, 3, 3).
     driving_region: (B, 4) landmark square of the driving image, see records.FaceRegions.
     source_guide, driving_guide: (B, G, 2) landmarks of losses.guide in [-1, 1] over the image.
+    source_place, driving_place: (B, 3) of losses.guide.place_loss: x, y in [-1, 1] over the image, log scale.
     """
 
     source: Tensor
@@ -34,6 +35,8 @@ class Pairs:
     driving_region: Tensor
     source_guide: Tensor
     driving_guide: Tensor
+    source_place: Tensor
+    driving_place: Tensor
 
     def __len__(self) -> int:
         return len(self.source)
@@ -82,13 +85,19 @@ def make_pairs(clips: FaceClips, draw: Draw, device: torch.device) -> Pairs:
     singles, coloured = bool(draw.single.any()), bool(draw.colour.any())
     made = []
     for which in (0, 1):
-        rgb, rotation, region, guide = (t.to(device, non_blocking=True) for t in clips.frames(draw.frames[which]))
-        rgb, rotation, region, guide = _mirror(rgb.float() / 255, rotation, region, guide, mirrored)
+        frames = mirror(clips.frames(draw.frames[which]).to(device), mirrored)
         if singles:
-            rgb, rotation, region, guide = move_singles(rgb, rotation, region, guide, single, draw.motion[which].to(device))
-        made.append((jitter(rgb, draw.colour.to(device)) if coloured else rgb, rotation, region, 2 * guide / rgb.shape[-1] - 1))
-    (source, source_rotation, _, source_guide), (driving, driving_rotation, region, driving_guide) = made
-    return Pairs(source, driving, source_rotation, driving_rotation, region, source_guide, driving_guide)
+            frames = move_singles(frames, single, draw.motion[which].to(device))
+        made.append(attrs.evolve(frames, rgb=jitter(frames.rgb, draw.colour.to(device))) if coloured else frames)
+    s, d = made
+    guides, places = zip(*(_relative(frames) for frames in made), strict=True)
+    return Pairs(s.rgb, d.rgb, s.rotation, d.rotation, d.region, *guides, *places)
+
+
+def _relative(frames: Varied) -> tuple[Tensor, Tensor]:
+    """Guide landmarks and place of frames over the image, [-1, 1]."""
+    half = frames.rgb.shape[-1] / 2
+    return frames.guide / half - 1, torch.cat([frames.place[:, :2] / half - 1, (frames.place[:, 2:] / half).log()], 1)
 
 
 def jitter(rgb: Tensor, colour: Tensor) -> Tensor:
@@ -100,27 +109,26 @@ def jitter(rgb: Tensor, colour: Tensor) -> Tensor:
     return ((mean + (rgb - mean) * contrast) * brightness).clamp(0, 1)
 
 
-Varied = tuple[Tensor, Tensor, Tensor, Tensor]
-"""Images, rotations, regions and guide landmarks in pixels."""
-
-
-def _mirror(rgb: Tensor, rotation: Tensor, region: Tensor, guide: Tensor, mirrored: Tensor) -> Varied:
+def mirror(frames: Varied, mirrored: Tensor) -> Varied:
+    """Those of the frames that ``mirrored`` (B,) names, mirrored; images of all of them as float in [0, 1]."""
+    rgb, side = frames.rgb.float() / 255, float(frames.rgb.shape[-1])
     sign = torch.tensor(MIRROR, device=rgb.device)
-    other = rotation * sign[:, None] * sign[None]  # mirror M: M R M
-    flipped = region * torch.tensor([-1.0, 1.0, 1.0, -1.0], device=rgb.device)
-    flipped = flipped + torch.tensor([float(rgb.shape[-1]), 0.0, 0.0, 0.0], device=rgb.device)
+    region, place = frames.region.clone(), frames.place.clone()
+    region[:, 0], place[:, 0] = side - region[:, 0], side - place[:, 0]
+    region[:, 3] *= -1
     m = mirrored[:, None]
-    return (
+    return Varied(
         torch.where(m[..., None, None], rgb.flip(-1), rgb),
-        torch.where(m[..., None], other, rotation),
-        torch.where(m, flipped, region),
-        torch.where(m[..., None], mirror_guide(guide, float(rgb.shape[-1])), guide),
+        torch.where(m[..., None], frames.rotation * sign[:, None] * sign[None], frames.rotation),  # mirror M: M R M
+        torch.where(m, region, frames.region),
+        torch.where(m[..., None], mirror_guide(frames.guide, side), frames.guide),
+        torch.where(m, place, frames.place),
     )
 
 
-def move_singles(rgb: Tensor, rotation: Tensor, region: Tensor, guide: Tensor, single: Tensor, random: Tensor) -> Varied:
+def move_singles(frames: Varied, single: Tensor, random: Tensor) -> Varied:
     """Move single portraits by random similarities (angle +-0.25 rad, zoom 1 to 1.3, shift +-0.1); leave others as they are."""
-    on = single.float()
+    rgb, region, place, on = frames.rgb, frames.region, frames.place, single.float()
     angle, zoom = 0.25 * random[:, 0] * on, torch.exp(on * (0.13 + 0.13 * random[:, 1]))
     shift = 0.1 * random[:, 2:] * on[:, None]
     # content moves by y = zoom Rz(angle) x + shift, so output y samples input x = Rz(-angle) (y - shift) / zoom
@@ -129,9 +137,13 @@ def move_singles(rgb: Tensor, rotation: Tensor, region: Tensor, guide: Tensor, s
     grid = grid_points((side, side), rgb.device).view(1, -1, 2) - shift[:, None]
     where = (inverse[:, None, :, :2] * grid[:, :, None, :]).sum(-1).view(-1, side, side, 2)
     moved = functional.grid_sample(rgb, where, padding_mode="reflection", align_corners=False)
-    rgb = torch.where(single[:, None, None, None], moved, rgb)
     half = side / 2
-    points = torch.cat([region[:, None, :2], guide], 1) / half - 1  # (B, 1 + G, 2)
+    points = torch.cat([region[:, None, :2], place[:, None, :2], frames.guide], 1) / half - 1  # (B, 2 + G, 2)
     points = (apply_affine(similarity(angle, zoom, shift), points) + 1) * half
-    region = torch.cat([points[:, 0], (region[:, 2] * zoom)[:, None], (region[:, 3] + angle)[:, None]], 1)
-    return rgb, rotate_in_plane(rotation, angle), region, points[:, 1:]
+    return Varied(
+        torch.where(single[:, None, None, None], moved, rgb),
+        rotate_in_plane(frames.rotation, angle),
+        torch.cat([points[:, 0], (region[:, 2] * zoom)[:, None], (region[:, 3] + angle)[:, None]], 1),
+        points[:, 2:],
+        torch.cat([points[:, 1], (place[:, 2] * zoom)[:, None]], 1),
+    )

@@ -51,7 +51,8 @@ class Losses:
 
     perceptual: VGG features of all three sizes (eq. 6).  face: features of a face network at full size (eq. 6).  adversarial,
     feature_matching: LSGAN.  equivariance: eq. 15.  keypoint_prior, deformation_prior: A.2.  representation: eq. 7.  identity: eq. 8.
-    landmarks: eq. 9, times ``landmark_parts``.  guide: keypoints led by landmarks, not in the paper (see losses.guide).
+    landmarks: eq. 9, times ``landmark_parts``.  guide, place: keypoints, and scale and translation, led by landmarks,
+    not in the paper (see losses.guide).
     centred: eq. 7 on features less their batch mean (see losses.representation).
     levels: pyramid levels of the perceptual loss for results of 64, 128 and 256.
     """
@@ -67,6 +68,7 @@ class Losses:
     identity: float = attrs.field(default=5.0, validator=ge(0.0))
     landmarks: float = attrs.field(default=80.0, validator=ge(0.0))
     guide: float = attrs.field(default=0.0, validator=ge(0.0))
+    place: float = attrs.field(default=0.0, validator=ge(0.0))
     landmark_parts: LandmarkParts = attrs.field(factory=LandmarkParts)
     centred: bool = True
     levels: tuple[int, int, int] = (1, 1, 2)

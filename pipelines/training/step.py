@@ -13,7 +13,7 @@ from mmfa_components.geometry.rotations import rotate_in_plane
 from mmfa_components.geometry.squares import crop_squares
 from mmfa_components.losses import adversarial
 from mmfa_components.losses.equivariance import ImageTransform, equivariance_loss
-from mmfa_components.losses.guide import guide_loss
+from mmfa_components.losses.guide import guide_loss, place_loss
 from mmfa_components.losses.landmarks import landmark_loss
 from mmfa_components.losses.perceptual import multi_scale_perceptual_loss, perceptual_loss
 from mmfa_components.losses.priors import deformation_prior_loss, keypoint_prior_loss
@@ -23,6 +23,11 @@ from pipelines.training.pairs import Pairs
 from pipelines.training.schema import Losses
 
 REGION_SIDE = 256  # of the landmark network's input, pixels
+
+
+def carried(place: Tensor, transform: ImageTransform) -> Tensor:
+    """The place (N, 3) of place_loss in the transformed image."""
+    return torch.cat([transform.carry_points(place[:, None, :2])[:, 0], place[:, 2:] + transform.zoom.log()[:, None]], 1)
 
 
 @attrs.frozen(eq=False)
@@ -82,7 +87,11 @@ class AnimationStep(nn.Module):
             "identity": identity_loss(canonical_s, canonical_d),
         }
         if weights.guide:
-            losses["guide"] = (guide_loss(points_s, pairs.source_guide) + guide_loss(points_d, pairs.driving_guide)) / 2
+            guides = torch.cat([pairs.source_guide, pairs.driving_guide, transform.carry_points(pairs.driving_guide)])
+            losses["guide"] = guide_loss(torch.cat([points_s, points_d, points_t]), guides)
+        if weights.place:
+            places = torch.cat([pairs.source_place, pairs.driving_place, carried(pairs.driving_place, transform)])
+            losses["place"] = place_loss(scale, translation, places)
         result: Tensor | None = None
         if render:
             volume = model.appearance_extractor(pairs.source)

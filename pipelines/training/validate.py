@@ -96,6 +96,6 @@ def _clips(model: MMFAModel, clips: FaceClips, device: torch.device, frames: int
     for clip in longer[::stride]:
         start, length = int(clips.starts[clip]), int(clips.lengths[clip])
         index = torch.cat([torch.tensor([start]), torch.linspace(start + length // 4, start + length - 1, frames).round().long()])
-        rgb, rotation, region, _ = (t.to(device) for t in clips.frames(index))
-        images = rgb.float() / 255
-        yield images[:1], images[1:], reconstruct(model, images[:1], rotation[:1], images[1:], rotation[1:]), region[1:]
+        found = clips.frames(index).to(device)
+        images, rotation = found.rgb.float() / 255, found.rotation
+        yield images[:1], images[1:], reconstruct(model, images[:1], rotation[:1], images[1:], rotation[1:]), found.region[1:]

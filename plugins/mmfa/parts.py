@@ -156,7 +156,7 @@ class Generator(_Part):
         """Generate images of three sizes."""
         volume = appearance.volume.expand(len(motion), -1, -1, -1, -1)
         with self.autocast():
-            return r.Rendering(*self.network(volume, motion.flow, motion.occlusion))
+            return r.Rendering(*self.network(volume, motion.flow, motion.occlusion, motion.hint))
 
 
 class Discriminator(_Part):

@@ -7,7 +7,7 @@ from torch import nn
 from mmfa_components.geometry.compose import similarity
 from mmfa_components.losses.adversarial import discriminator_loss, feature_matching_loss, generator_loss
 from mmfa_components.losses.equivariance import ImageTransform, equivariance_loss
-from mmfa_components.losses.guide import GUIDE, GUIDE_MIRROR, guide_loss, mirror_guide
+from mmfa_components.losses.guide import GUIDE, GUIDE_MIRROR, guide_loss, mirror_guide, place_loss
 from mmfa_components.losses.landmarks import EYES, MOUTH, PARTS, REST, landmark_loss
 from mmfa_components.losses.perceptual import VGGFeatures, multi_scale_perceptual_loss, perceptual_loss
 from mmfa_components.losses.priors import deformation_prior_loss, keypoint_prior_loss
@@ -175,3 +175,25 @@ def test_the_guide_is_the_same_face_in_the_mirror() -> None:
     torch.testing.assert_close(mirror_guide(mirror_guide(points, 100.0), 100.0), points)
     mirrored = mirror_guide(points, 100.0)
     torch.testing.assert_close(mirrored[0, 0], torch.stack([100 - points[0, 1, 0], points[0, 1, 1]]))  # left mouth corner is now the right one
+
+
+def test_place_loss_by_hand() -> None:
+    scale = torch.tensor([1.0, 2.0], requires_grad=True)
+    translation = torch.tensor([[0.1, 0.0, 5.0], [0.0, 0.3, 5.0]], requires_grad=True)
+    place = torch.tensor([[0.0, 0.0, 0.5], [0.0, 0.0, 0.0]], requires_grad=True)
+    loss = place_loss(scale, translation, place)
+    assert float(loss.detach()) == pytest.approx(0.4 / 4 + (0.5 + 0.693147) / 2, abs=1e-5)
+    loss.backward()
+    assert place.grad is None
+    assert translation.grad is not None
+    assert translation.grad.nonzero().tolist() == [[0, 0], [1, 1]]
+    torch.testing.assert_close(scale.grad, torch.tensor([-0.5, 0.25]))  # d mean |log s - l| = sign / (2 s)
+
+
+def test_points_carried_along_lie_where_the_picture_shows_them() -> None:
+    transform = ImageTransform.random(6, torch.device("cpu"), torch.Generator().manual_seed(0), spline=0.0)
+    points = 1.2 * torch.rand(6, 5, 2) - 0.6
+    carried = transform.carry_points(points)
+    torch.testing.assert_close(transform.warp_points(carried), points, atol=1e-5, rtol=0)
+    apart = [(p[:, 0] - p[:, 1]).norm(dim=1) for p in (points, carried)]
+    torch.testing.assert_close(apart[1] / apart[0], transform.zoom, atol=1e-4, rtol=0)

@@ -120,8 +120,9 @@ def test_relative_jacobian_is_the_product_with_the_inverse() -> None:
 
 def test_dense_motion_shapes_ranges_and_gradient() -> None:
     network = DenseMotionNetwork(TINY)
-    flow, occlusion = network(volume(), points(1), points(2), eye())
+    flow, occlusion, hint = network(volume(), points(1), points(2), eye())
     assert flow.shape == (2, 3, 16, 16, 3)
+    assert hint.shape == (2, 0, 16, 16)
     assert occlusion.shape == (2, 1, 16, 16)
     assert occlusion.min() >= 0
     assert occlusion.max() <= 1
@@ -133,19 +134,46 @@ def test_flow_is_exact_under_autocast() -> None:
     network = DenseMotionNetwork(TINY).eval()
     same = points(1)
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-        flow, _ = network(volume(), same, same, eye())
+        flow, *_ = network(volume(), same, same, eye())
     torch.testing.assert_close(flow, grid_points((3, 16, 16), torch.device("cpu")).expand(2, 3, 16, 16, 3), atol=1e-5, rtol=0)
 
 
 def test_generator_gives_three_sizes_each_fed_back() -> None:
     network = MultiScaleGenerator(TINY)
     flow = grid_points((3, 16, 16), torch.device("cpu")).expand(2, 3, 16, 16, 3)
-    images = network(volume(), flow, torch.ones(2, 1, 16, 16))
+    images = network(volume(), flow, torch.ones(2, 1, 16, 16), torch.zeros(2, 0, 16, 16))
     assert [tuple(i.shape) for i in images] == [(2, 3, 16, 16), (2, 3, 32, 32), (2, 3, 64, 64)]
     assert all(0 <= float(i.detach().min()) <= float(i.detach().max()) <= 1 for i in images)
     images[-1].sum().backward()
     assert network.to_image[0].weight.grad is not None  # the coarse image is fed into the next step
     assert float(network.to_image[0].weight.grad.abs().sum()) > 0
+
+
+def test_a_hint_of_the_motion_reaches_the_images() -> None:
+    sizes = attrs.evolve(TINY, motion_hint=3)
+    motion, generator = DenseMotionNetwork(sizes), MultiScaleGenerator(sizes).eval()
+    flow, occlusion, hint = motion(volume(), points(1), points(2), eye())
+    assert hint.shape == (2, 3, 16, 16)
+    with torch.no_grad():
+        one, other = (generator(volume(), flow, occlusion, h)[-1] for h in (hint, hint + 1))
+    assert float((one - other).abs().max()) > 1e-4
+    generator(volume(), flow, occlusion, hint)[-1].sum().backward()
+    assert all(p.grad is not None and float(p.grad.abs().sum()) > 0 for p in motion.hint.norm.parameters())
+
+
+def test_a_grid_head_tells_places_apart_that_the_mean_does_not() -> None:
+    """A dot moved by whole strides of the network: the averaged features are the same inside, those on the grid are not."""
+    found = {}
+    for head in ("mean", "grid"):
+        torch.manual_seed(0)
+        network = AffineEstimator(attrs.evolve(TINY, affine_side=128, affine_channels=(4, 8), affine_head=head)).eval()
+        nn.init.normal_(network.head.weight)
+        pictures = torch.zeros(2, 3, 128, 128)
+        pictures[0, :, 48:52, 48:52] = pictures[1, :, 64:68, 72:76] = 1.0
+        with torch.no_grad():
+            found[head] = network(pictures)[1]
+    assert float((found["mean"][0] - found["mean"][1]).abs().max()) < 1e-3
+    assert float((found["grid"][0] - found["grid"][1]).abs().max()) > 1e-2
 
 
 def test_discriminator_gives_patches_and_features() -> None:

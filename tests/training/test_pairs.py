@@ -49,7 +49,8 @@ def test_mirroring_turns_picture_rotation_and_region() -> None:
     data = clips((8,))
     made = draw_pairs(data, 64, torch.Generator().manual_seed(1), Data())
     pairs = make_pairs(data, made, CPU)
-    rgb, rotation, region, _ = data.frames(made.frames[1])
+    found = data.frames(made.frames[1])
+    rgb, rotation, region = found.rgb, found.rotation, found.region
     yaw, own = matrix_to_euler(pairs.driving_rotation)[0], matrix_to_euler(rotation)[0]
     assert 10 < int(made.mirrored.sum()) < 54
     for i, mirrored in enumerate(made.mirrored.tolist()):
@@ -69,7 +70,7 @@ def test_the_guide_moves_with_the_picture() -> None:
     place[0, 1] = torch.tensor([36.5, 40.5])  # the other mouth corner
     picture = torch.zeros(1, 3, 64, 64, dtype=torch.uint8)
     picture[0, 0, 36, 28] = picture[0, 1, 40, 36] = 255  # red and green
-    data = attrs.evolve(data, images=InMemory(picture), guide=place)
+    data = attrs.evolve(data, images=InMemory(picture), guide=place, place=torch.tensor([[28.5, 36.5, 16.0]]))
     made = draw_pairs(data, 24, torch.Generator().manual_seed(2), Data())
     pairs = make_pairs(data, made, CPU)
     assert bool(made.mirrored.any())
@@ -79,6 +80,11 @@ def test_the_guide_moves_with_the_picture() -> None:
             index = 1 - channel if mirrored else channel
             found = torch.tensor([x + 0.5, y + 0.5]) / 32 - 1
             assert (pairs.driving_guide[i, index] - found).abs().max() < 2.5 / 64
+            if channel == 0:
+                assert (pairs.driving_place[i, :2] - found).abs().max() < 2.5 / 64
+    zoom = pairs.driving_place[:, 2].exp() / 0.5  # 16 pixels are half of half the side
+    torch.testing.assert_close(zoom, pairs.driving_region[:, 2] / data.region[0, 2])
+    assert float(zoom.max()) > 1.1
 
 
 def test_single_portraits_are_moved_with_their_rotation_and_region() -> None:
@@ -94,7 +100,7 @@ def test_colours_change_alike_in_both_images_of_a_pair() -> None:
     data = clips((2,))
     plain = make_pairs(data, made := draw_pairs(data, 8, torch.Generator().manual_seed(3), Data(jitter=0.2, flip=False)), CPU)
     assert made.colour.abs().max() <= 0.2
-    rgb = data.frames(made.frames[0])[0].float() / 255
+    rgb = data.frames(made.frames[0]).rgb.float() / 255
     assert (plain.source - rgb).abs().mean() > 0.01
     same = made.frames[0] == made.frames[1]
     torch.testing.assert_close(plain.source[same], plain.driving[same])

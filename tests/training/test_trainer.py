@@ -156,7 +156,7 @@ def test_every_loss_of_the_schema_is_a_loss_of_the_step() -> None:
     from pipelines.training.logs import LOSSES
 
     judges = frozen(face=Pixels(), landmarks=lambda region: region.flatten(1)[:, : 478 * 2].reshape(-1, 478, 2))
-    made = trainer(judges, losses=Losses(landmarks=1.0, face=1.0, guide=1.0))
+    made = trainer(judges, losses=Losses(landmarks=1.0, face=1.0, guide=1.0, place=1.0))
     made = [made.train_step(clips()) for _ in range(3)]
     assert set(LOSSES) <= set(made[-1])
     assert attrs.asdict(Losses()).keys() - {"levels", "landmark_parts", "centred"} == set(LOSSES)
@@ -179,4 +179,12 @@ def test_the_guide_draws_keypoints_to_landmarks() -> None:
     data = clips((8,))
     first = float(made.train_step(data)["guide"])
     last = [float(made.train_step(data)["guide"]) for _ in range(60)][-1]
+    assert last < 0.7 * first
+
+
+def test_the_place_of_the_face_is_learnt() -> None:
+    made = trainer(losses=Losses(landmarks=0.0, place=20.0, keypoint_prior=0.0), schedule=Schedule(images_from=1000), optimiser=Optimiser(rate=3e-3))
+    data = clips((8,))
+    first = float(made.train_step(data)["place"])
+    last = [float(made.train_step(data)["place"]) for _ in range(60)][-1]
     assert last < 0.7 * first
