@@ -46,19 +46,20 @@ class Pairs:
 class Draw:
     """What was drawn for a batch of B pairs, on the CPU.
 
-    frames: (2, B) numbers of the source and driving frames.  single: (B,) bool, single portraits.  mirrored: (B,) bool.
-    motion: (2, B, 4) in [-1, 1], how single portraits are moved.  colour: (B, 3) in [-1, 1], brightness, contrast, saturation.
+    frames: (2, B) numbers of the source and driving frames.  single: (B,) bool, single portraits.  moved: (B,) bool, these and some others.
+    mirrored: (B,) bool.  motion: (2, B, 4) in [-1, 1], how those to be moved are.  colour: (B, 3) in [-1, 1], brightness, contrast, saturation.
     """
 
     frames: Tensor
     single: Tensor
+    moved: Tensor
     mirrored: Tensor
     motion: Tensor
     colour: Tensor
 
     def part(self, rank: int, world: int) -> Draw:
         """Every ``world``-th pair, from ``rank`` on."""
-        return Draw(self.frames[:, rank::world], self.single[rank::world], self.mirrored[rank::world],
+        return Draw(self.frames[:, rank::world], self.single[rank::world], self.moved[rank::world], self.mirrored[rank::world],
                     self.motion[:, rank::world], self.colour[rank::world])  # fmt: skip
 
 
@@ -76,18 +77,19 @@ def draw_pairs(clips: FaceClips, count: int, generator: torch.Generator, data: D
     mirrored = torch.rand(count, generator=generator) < (0.5 if data.flip else 0.0)
     motion = 2 * torch.rand(2, count, 4, generator=generator) - 1
     colour = (2 * torch.rand(count, 3, generator=generator) - 1) * data.jitter
-    return Draw(frames, length == 1, mirrored, motion, colour)
+    moved = (length == 1) | (torch.rand(count, generator=generator) < data.moved)
+    return Draw(frames, length == 1, moved, mirrored, motion, colour)
 
 
 def make_pairs(clips: FaceClips, draw: Draw, device: torch.device) -> Pairs:
     """The images of a draw, on ``device``."""
-    mirrored, single = draw.mirrored.to(device), draw.single.to(device)
-    singles, coloured = bool(draw.single.any()), bool(draw.colour.any())
+    mirrored, moved = draw.mirrored.to(device), draw.moved.to(device)
+    some, coloured = bool(draw.moved.any()), bool(draw.colour.any())
     made = []
     for which in (0, 1):
         frames = mirror(clips.frames(draw.frames[which]).to(device), mirrored)
-        if singles:
-            frames = move_singles(frames, single, draw.motion[which].to(device))
+        if some:
+            frames = move(frames, moved, draw.motion[which].to(device))
         made.append(attrs.evolve(frames, rgb=jitter(frames.rgb, draw.colour.to(device))) if coloured else frames)
     s, d = made
     guides, places = zip(*(_relative(frames) for frames in made), strict=True)
@@ -126,9 +128,9 @@ def mirror(frames: Varied, mirrored: Tensor) -> Varied:
     )
 
 
-def move_singles(frames: Varied, single: Tensor, random: Tensor) -> Varied:
-    """Move single portraits by random similarities (angle +-0.25 rad, zoom 1 to 1.3, shift +-0.1); leave others as they are."""
-    rgb, region, place, on = frames.rgb, frames.region, frames.place, single.float()
+def move(frames: Varied, moved: Tensor, random: Tensor) -> Varied:
+    """Move those that ``moved`` (B,) names by random similarities (angle +-0.25 rad, zoom 1 to 1.3, shift +-0.1), others not."""
+    rgb, region, place, on = frames.rgb, frames.region, frames.place, moved.float()
     angle, zoom = 0.25 * random[:, 0] * on, torch.exp(on * (0.13 + 0.13 * random[:, 1]))
     shift = 0.1 * random[:, 2:] * on[:, None]
     # content moves by y = zoom Rz(angle) x + shift, so output y samples input x = Rz(-angle) (y - shift) / zoom
@@ -136,12 +138,12 @@ def move_singles(frames: Varied, single: Tensor, random: Tensor) -> Varied:
     side = rgb.shape[-1]
     grid = grid_points((side, side), rgb.device).view(1, -1, 2) - shift[:, None]
     where = (inverse[:, None, :, :2] * grid[:, :, None, :]).sum(-1).view(-1, side, side, 2)
-    moved = functional.grid_sample(rgb, where, padding_mode="reflection", align_corners=False)
+    image = functional.grid_sample(rgb, where, padding_mode="reflection", align_corners=False)
     half = side / 2
     points = torch.cat([region[:, None, :2], place[:, None, :2], frames.guide], 1) / half - 1  # (B, 2 + G, 2)
     points = (apply_affine(similarity(angle, zoom, shift), points) + 1) * half
     return Varied(
-        torch.where(single[:, None, None, None], moved, rgb),
+        torch.where(moved[:, None, None, None], image, rgb),
         rotate_in_plane(frames.rotation, angle),
         torch.cat([points[:, 0], (region[:, 2] * zoom)[:, None], (region[:, 3] + angle)[:, None]], 1),
         points[:, 2:],

@@ -15,7 +15,8 @@ UNIT = [ge(0.0), le(1.0)]
 class Data:
     """What is learnt from.
 
-    folder: a data set of prepare_dataset.toml.  stills: share of pairs that are single portraits, moved at random.  flip: mirror half
+    folder: a data set of prepare_dataset.toml.  stills: share of pairs that are single portraits, moved at random.  moved: share of the
+    other pairs whose frames are moved so as well, each by itself, so that places and sizes differ more than in the clips.  flip: mirror half
     of the pairs, rotations with them.  jitter: largest change of brightness, contrast and saturation, the same for both images of a
     pair.  hold: where the frames are kept - "device" memory, main "memory", or read from "disk" as needed; "auto" takes the first of
     these with room.  Both frames of a pair are drawn at random from their clip, so every pair is also seen reversed in time.
@@ -23,6 +24,7 @@ class Data:
 
     folder: str = "datasets/faces"
     stills: float = attrs.field(default=0.15, validator=UNIT)
+    moved: float = attrs.field(default=0.0, validator=UNIT)
     flip: bool = True
     jitter: float = attrs.field(default=0.0, validator=UNIT)
     hold: Literal["auto", "device", "memory", "disk"] = "auto"

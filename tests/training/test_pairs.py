@@ -106,6 +106,18 @@ def test_colours_change_alike_in_both_images_of_a_pair() -> None:
     torch.testing.assert_close(plain.source[same], plain.driving[same])
 
 
+def test_a_share_of_all_pairs_may_be_moved() -> None:
+    data = clips((6, 1))
+    made = draw_pairs(data, 400, torch.Generator().manual_seed(4), Data(moved=0.5, stills=0.2, flip=False))
+    assert bool((made.moved | ~made.single).all())
+    assert abs(float(made.moved[~made.single].float().mean()) - 0.5) < 0.1
+    pairs = make_pairs(data, made.part(0, 20), CPU)
+    still = data.frames(made.part(0, 20).frames[1]).rgb.float() / 255
+    same = (pairs.driving - still).abs().amax((1, 2, 3)) < 1e-6
+    assert torch.equal(same, ~made.part(0, 20).moved)
+    assert not bool(draw_pairs(data, 50, torch.Generator().manual_seed(4), Data(stills=0.0)).moved.any())
+
+
 def test_jitter_by_hand() -> None:
     image = torch.tensor([0.2, 0.4, 0.6]).view(1, 3, 1, 1).expand(1, 3, 2, 2)
     torch.testing.assert_close(jitter(image, torch.zeros(1, 3)), image)
