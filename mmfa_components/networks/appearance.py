@@ -6,7 +6,7 @@ import itertools
 
 from torch import Tensor, nn
 
-from mmfa_components.networks.blocks import ConvBlock, DownBlock, ResBlock
+from mmfa_components.networks.blocks import ConvBlock, DownBlock, ResBlock, as_weights_lie
 from mmfa_components.networks.presets import Sizes
 
 
@@ -25,5 +25,6 @@ class AppearanceExtractor(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """Extract the volume."""
         x = self.lift(self.encoder(self.stem(image)))  # (N, C*D, H, W)
-        volume: Tensor = self.blocks(x.unflatten(1, (self.sizes.volume_channels, self.sizes.volume_depth)))
+        lifted = x.unflatten(1, (self.sizes.volume_channels, self.sizes.volume_depth))
+        volume: Tensor = self.blocks(as_weights_lie(lifted, self.blocks))
         return volume

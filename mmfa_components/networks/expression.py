@@ -22,12 +22,13 @@ class ExpressionEncoder(nn.Module):
         self.stages = bottleneck_stages(widths, sizes.expression_blocks)
         side = sizes.image // 4 // 2 ** (len(widths) - 1)
         self.linear = nn.Linear(widths[-1] * side * side, sizes.expression)
+        self.norm = nn.BatchNorm1d(sizes.expression, affine=False) if sizes.expression_norm else nn.Identity()
 
     def forward(self, image: Tensor) -> Tensor:
         """Encode the expression of an image."""
         x = functional.max_pool2d(functional.relu(self.conv(image)), 2)
-        feature: Tensor = self.linear(self.stages(x).flatten(1))
-        return feature.float()
+        feature: Tensor = self.norm(self.linear(self.stages(x).flatten(1)).float())
+        return feature
 
 
 class ExpressionDecoder(nn.Module):

@@ -13,7 +13,7 @@ from mmfa_components.geometry.rotations import rotate_in_plane
 from mmfa_components.geometry.squares import crop_squares
 from mmfa_components.losses import adversarial
 from mmfa_components.losses.equivariance import ImageTransform, equivariance_loss
-from mmfa_components.losses.guide import guide_loss, place_loss
+from mmfa_components.losses.guide import GUIDE, guide_loss, place_loss
 from mmfa_components.losses.landmarks import landmark_loss
 from mmfa_components.losses.perceptual import multi_scale_perceptual_loss, perceptual_loss
 from mmfa_components.losses.priors import deformation_prior_loss, keypoint_prior_loss
@@ -79,9 +79,10 @@ class AnimationStep(nn.Module):
         points_s, points_d, points_t, points_own = points.chunk(4)
         frame_s, frame_d, _ = (scale[:, None, None] * rotation).chunk(3)
 
+        led = len(GUIDE) if weights.guide else 0
         losses = {
             "equivariance": equivariance_loss(points_own, points_t, transform),
-            "keypoint_prior": keypoint_prior_loss(canonical_s) + keypoint_prior_loss(points_d - translation[own][:, None]),
+            "keypoint_prior": keypoint_prior_loss(canonical_s, led=led) + keypoint_prior_loss(points_d - translation[own][:, None], led=led),
             "deformation_prior": deformation_prior_loss(delta[: 3 * count]),
             "representation": representation_loss(feature_d, feature_t, weights.centred),
             "identity": identity_loss(canonical_s, canonical_d),
