@@ -8,7 +8,8 @@ GPUs runs in a process of its own that sees no more of them (CUDA_VISIBLE_DEVICE
 
 frames_per_s, efficiency: rendered frames a second end to end, from the first actor that is ready to the last file and the end of Ray;
 against the first row's a GPU.  computing_s, efficiency_of_computing: the same without the end of Ray, which takes about a second.
-gpus: by GPU, the share of the time in which it computed anything and its memory (nvidia-smi every 0.2 s), its actors' own busy share.
+gpus: by GPU, the share of the time in which it computed anything and its memory (nvidia-smi every 0.2 s), its actors' own busy share,
+and units_frames_per_s, frames they followed, decomposed and rendered a second, each counted.
 tail_s: from the moment the first actor has nothing more to do until the last one has.  write_tail_s: from then until the last file is written.
 Stages, rates and the rest as in benchmarks.ray_gpu.
 """
@@ -64,11 +65,11 @@ def to_and_fro(number: int, length: int) -> int:
     return place if place < length else 2 * length - 2 - place
 
 
-def here(gpus: int, per_gpu: int, batch: int, portraits: int, clips: Path, rehearse: bool) -> Row:
+def here(gpus: int, per_gpu: int, batch: int, threads: int, portraits: int, clips: Path, rehearse: bool) -> Row:
     """One number of GPUs, which are all that this process sees; when rehearsing, as many actors on the CPU."""
     actors = gpus * per_gpu
     ray = Ray(min_actors=actors, max_actors=actors, cpus=1.0, gpus=0.0 if rehearse else round(1 / per_gpu, 4))
-    engine = Engine(name="ray", batch=batch, ray=ray, threads=1 if rehearse else 0, device="cpu" if rehearse else "cuda")
+    engine = Engine(name="ray", batch=batch, ray=ray, threads=threads, device="cpu" if rehearse else "cuda")
     pieces = sorted(clips.glob("*.mp4"), reverse=True)  # the long one last: the order of work is the batch's own affair
     with tempfile.TemporaryDirectory(prefix="mmfa-bench-") as folder, GpuWatch() as watch:
         begun = time.monotonic()
@@ -117,6 +118,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--long-frames", type=int, default=4500, help="of the long clip, 0: none; the demo clip has 24 a second")
     parser.add_argument("--portraits", type=int, default=1, help="each is moved by every clip")
     parser.add_argument("--batch", type=int, default=0, help="frames a network sees at once, 0: what suits the GPU")
+    parser.add_argument("--threads", type=int, default=0, help="CPU threads of torch in an actor, 0: torch's own choice, as in the product")
     parser.add_argument("--rehearse", action="store_true", help="a small run with CPU actors")
     parser.add_argument("--limit", type=float, default=270.0, help="seconds one number of GPUs may take")
     parser.add_argument("--out", type=Path)
@@ -125,9 +127,10 @@ def main(arguments: list[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else arguments
     options = parser.parse_args(given)
     if options.rehearse:
-        options.clips, options.frames, options.long_frames, options.portraits, options.batch, options.actors_per_gpu = 3, 4, 12, 1, 2, 1
+        options.clips, options.frames, options.long_frames, options.portraits, options.batch = 3, 4, 12, 1, 2
+        options.actors_per_gpu = options.threads = 1
     if options.row:
-        row = here(options.gpus[0], options.actors_per_gpu, options.batch, options.portraits, options.made, options.rehearse)
+        row = here(options.gpus[0], options.actors_per_gpu, options.batch, options.threads, options.portraits, options.made, options.rehearse)
         write_row(options.row, row)
         return 0
     cards = [c for c in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if c] or [str(n) for n in range(torch.cuda.device_count())]

@@ -33,6 +33,7 @@ def run_settings(
     """
     rows: list[Row] = []
     for arguments, environment in settings:
+        print(f"measuring {' '.join(arguments)}", file=sys.stderr, flush=True)
         row = in_child(module, [*shared, *arguments], environment, limit)
         rows.append(complete(row, rows))
         print(json.dumps(rows[-1]), flush=True)
