@@ -92,6 +92,8 @@ def whole(engine: Engine, pieces: list[Path], portraits: int, folder: Path) -> d
         row |= {
             "actors": len(workers), "busy_share": [w.busy_share for w in workers], "gpu_busy_share": [w.gpu_busy_share for w in workers],
             "waiting_ms_per_rendered_frame": round(1000 * (alive - busy) / rendered / len(workers), 3),
+            "gpu_of_actor": [w.gpu for w in workers], "computing_s": max(w.alive for w in workers), "idle_at_end_s": [w.idle_at_end for w in workers],
+            "actor_rates": [w.frames_per_second for w in workers], "lost": report.pool.lost, "handed_over": report.pool.handed_over,
         }  # fmt: skip
     return row
 

@@ -29,12 +29,29 @@ from mmfa_components.networks.presets import Sizes, preset
 from mmfa_components.registry import load_registry
 from pipelines.stages.components import resolve_device
 from pipelines.training.dataset import FaceClips
+from pipelines.training.group import Group
 from pipelines.training.schema import Losses, Run, Schedule, TrainPipeline
 from pipelines.training.step import REGION_SIDE, Frozen
 from pipelines.training.trainer import Trainer
 
 WARM_UP = 5
 CLIPS, FRAMES = 8, 8
+
+
+def sizes_of(name: str) -> Sizes:
+    """The sizes of a preset; "tiny" is the tests' own."""
+    if name == "tiny":
+        sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+        from tiny_training import use_tiny_preset
+
+        use_tiny_preset()
+    return preset(name)
+
+
+def as_in_training(device: torch.device) -> None:
+    """The switches of torch that a training run sets."""
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+    torch.backends.cudnn.benchmark = device.type == "cuda"
 
 
 def random_clips(side: int, device: torch.device) -> FaceClips:
@@ -60,27 +77,32 @@ def judges(device: torch.device, levers: Levers) -> Frozen:
 
 @attrs.frozen
 class Levers:
-    """What may be changed for speed. ``levels``: pyramid levels of the perceptual loss; it and ``landmarks`` change the result."""
+    """What may be changed for speed. ``levels``: pyramid levels of the perceptual loss; it, ``landmarks`` and ``centred`` change the result."""
 
     channels_last: bool = True
     compile: bool = False
     precision: str = "auto"
     levels: tuple[int, int, int] = (1, 1, 2)
     landmarks: bool = True
+    centred: bool = True
 
     def __str__(self) -> str:
         parts = [f"{f.name}={getattr(self, f.name)}" for f in attrs.fields(Levers)]
         return " ".join(parts).replace(", ", ",")
 
 
-def make_trainer(sizes: Sizes, levers: Levers, batch: int, device: torch.device) -> Trainer:
-    """A trainer with every loss in, from its first step on."""
+def make_trainer(
+    sizes: Sizes, levers: Levers, batch: int, device: torch.device, group: Group = Group(), seed: int = 0  # noqa: B008
+) -> Trainer:
+    """A trainer with every loss in, from its first step on. batch: over all processes of the group."""
     pipeline = TrainPipeline(
-        losses=Losses(landmarks=80.0 if levers.landmarks else 0.0, levels=levers.levels),
+        losses=Losses(landmarks=80.0 if levers.landmarks else 0.0, levels=levers.levels, centred=levers.centred),
         schedule=Schedule(adversarial_from=0, landmarks_from=0, landmarks_ramp=1),
-        run=Run(batch=batch, compile=levers.compile, channels_last=levers.channels_last, precision=levers.precision),  # type: ignore[arg-type]
+        run=Run(
+            batch=batch, seed=seed, compile=levers.compile, channels_last=levers.channels_last, precision=levers.precision,  # type: ignore[arg-type]
+        ),
     )
-    return Trainer(sizes, pipeline, judges(device, levers), device)
+    return Trainer(sizes, pipeline, judges(device, levers), device, group)
 
 
 def clock(device: torch.device) -> float:
@@ -202,14 +224,8 @@ def main() -> int:
     parser.add_argument("--json", type=Path, help="write the figures to this file as well")
     options = parser.parse_args()
     device = resolve_device(options.device)
-    if options.preset == "tiny":
-        sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-        from tiny_training import use_tiny_preset
-
-        use_tiny_preset()
-    sizes = preset(options.preset)
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
-    torch.backends.cudnn.benchmark = device.type == "cuda"
+    sizes = sizes_of(options.preset)
+    as_in_training(device)
     clips = random_clips(sizes.image, device)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
     print(f"{options.preset}, batch {options.batch}, {options.steps} steps, {name}, torch {torch.__version__}", flush=True)

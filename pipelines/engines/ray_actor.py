@@ -63,13 +63,16 @@ class Head:
 
 @attrs.frozen
 class Ready:
-    """A worker that can take work: what its components are, where it is. gpu: its name, "" without one."""
+    """A worker that can take work: what its components are, where it is. gpu: its name, "" without one.  number: of that GPU on its
+    host, as Ray counts them.
+    """
 
     facts: Any
     node: str
     host: str
     process: int
     gpu: str
+    number: str = ""
 
 
 def portable(registry: Registry) -> Registry | None:
@@ -99,7 +102,8 @@ class Host:
             self._watches_gpu = components.device.type == "cuda"
             gpu = torch.cuda.get_device_name() if components.device.type == "cuda" else ""
             context = ray.get_runtime_context()
-            self._ready = Ready(components.facts, context.get_node_id(), os.uname().nodename, os.getpid(), gpu)
+            number = ",".join(context.get_accelerator_ids().get("GPU", [])) if gpu else ""
+            self._ready = Ready(components.facts, context.get_node_id(), os.uname().nodename, os.getpid(), gpu, number)
         except Exception as error:
             self.error = _portable_error(error)
 

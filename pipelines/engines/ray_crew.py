@@ -93,7 +93,7 @@ class Crew:
         member.idle_since = member.joined
         report = member.report
         report.host, report.node, report.process = found.host, found.node, found.process
-        report.device = found.gpu or found.facts.device
+        report.device, report.gpu = found.gpu or found.facts.device, found.number
         if not self.first.done():
             self.first.set_result(found)
         return True
@@ -110,6 +110,7 @@ class Crew:
             report.seconds = {name: round(value, 3) for name, value in report.seconds.items()}
             report.gpu_busy_share = round(member.gpu / member.watched, 3) if member.watched else None
             report.alive = round(time.monotonic() - member.joined, 3)
+            report.idle_at_end = round(time.monotonic() - member.idle_since, 3)
             report.busy = round(report.busy, 3)
             report.busy_share = round(min(1.0, report.busy / max(report.alive, 1e-6)), 3)
             report.frames_per_second = round(report.frames / max(report.alive, 1e-6), 3)

@@ -31,10 +31,13 @@ class Place:
     keep: Callable[[Path, tuple[str, ...], int], None]
 
 
-def run_workers(function: Callable[[Any, Place], Any], config: Any, *, workers: int, gpu: bool, name: str, storage: Path, address: str = "") -> Any:
+def run_workers(
+    function: Callable[[Any, Place], Any], config: Any, *, workers: int, gpu: bool, name: str, storage: Path, address: str = "", failures: int = 3
+) -> Any:
     """Run ``function(config, place)`` on every worker; what the first one returns, which must be plain JSON data.
 
-    A run of the same name and storage goes on from the last checkpoint handed to Ray. A worker that dies is started again.
+    A run of the same name and storage goes on from the last checkpoint handed to Ray. A worker that dies or fails is started
+    again, ``failures`` times in all.
     Raises PluginError when Ray is missing, TrainingError when the workers fail.
     """
     try:
@@ -56,7 +59,7 @@ def run_workers(function: Callable[[Any, Place], Any], config: Any, *, workers: 
             run_config=RunConfig(
                 name=name,
                 storage_path=str(storage.resolve()),
-                failure_config=FailureConfig(max_failures=3),
+                failure_config=FailureConfig(max_failures=failures),
                 checkpoint_config=CheckpointConfig(num_to_keep=2),
             ),
         )
@@ -100,6 +103,8 @@ def _on_worker(loop_config: dict[str, Any]) -> None:
 
     def call(resumed: Path | None) -> Any:
         device = ray.train.torch.get_device()
+        if device.type == "cuda":
+            torch.cuda.set_device(device)  # for whatever speaks of the GPU without naming it
         return loop_config["function"](
             loop_config["config"], Place(context.get_world_rank(), context.get_world_size(), device, resumed, keep)
         )

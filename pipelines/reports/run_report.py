@@ -83,13 +83,15 @@ class WorkerReport:
     """One worker of an engine that has several.
 
     units, frames: calls and frames done.  alive: seconds from ready to the end.  busy: seconds spent on units, busy_share of alive.
-    seconds: by stage.  ended: why it ended before the run did, "" when it did not.
+    idle_at_end: seconds since the last unit it finished, at its end.  gpu: number of its GPU on its host.  seconds: by stage.
+    ended: why it ended before the run did, "" when it did not.
     """
 
     number: int
     host: str = ""
     node: str = ""
     device: str = ""
+    gpu: str = ""
     process: int = 0
     units: int = 0
     frames: int = 0
@@ -98,6 +100,7 @@ class WorkerReport:
     busy: float = 0.0
     busy_share: float = 0.0
     gpu_busy_share: float | None = None
+    idle_at_end: float = 0.0
     seconds: dict[str, float] = attrs.field(factory=dict)
     ended: str = ""
 

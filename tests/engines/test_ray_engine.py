@@ -49,6 +49,7 @@ def test_results_are_those_of_the_in_process_engine(tmp_path: Path, media: Any, 
     assert len(workers) == 2
     assert sum(w["frames"] for w in workers) >= 2 * (27 + 8) * 2
     assert all(0 <= w["busy_share"] <= 1 and w["alive"] > 0 for w in workers)
+    assert all(0 <= w["idle_at_end"] <= w["alive"] and w["gpu"] == "" for w in workers)
 
 
 def test_the_shipped_networks_give_the_same_bytes_too(tmp_path: Path, screen: Any) -> None:
