@@ -89,6 +89,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--steps", type=int, default=40)
     parser.add_argument("--loss-steps", type=int, default=8)
     parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--graphs", action="store_true", help="CUDA graphs")
     parser.add_argument("--rehearse", action="store_true", help="tiny networks and few steps, with CPU processes")
     parser.add_argument("--limit", type=float, default=240.0, help="seconds one number of workers may take")
     parser.add_argument("--out", type=Path)
@@ -100,14 +101,15 @@ def main(arguments: list[str] | None = None) -> int:
     if any(options.batch % workers for workers in options.workers):
         parser.error("--batch must be a multiple of every number of --workers: the losses share it among them")
     if options.row:
-        setting = Setting(options.preset, options.batch, options.steps, options.loss_steps, options.compile)
+        setting = Setting(options.preset, options.batch, options.steps, options.loss_steps, options.compile, options.graphs)
         write_row(options.row, here(setting, options.workers[0], not options.rehearse))
         return 0
     found = torch.cuda.device_count()
     if not options.rehearse and found < max(options.workers):
         print(f"{found} GPUs here, {max(options.workers)} asked for: --rehearse makes a small run on the CPU", file=sys.stderr)
         return 2
-    facts = {"torch": torch.__version__, "preset": options.preset, "batch": options.batch, "steps": options.steps, "compile": options.compile}
+    names = ("preset", "batch", "steps", "compile", "graphs")
+    facts = {"torch": torch.__version__, **{name: getattr(options, name) for name in names}}
     settings: list[tuple[list[str], dict[str, str]]] = [(["--workers", str(workers)], {}) for workers in options.workers]
     rows = run_settings("benchmarks.training_scale", given, settings, facts=facts, limit=options.limit, complete=completed, out=options.out)
     return 1 if any("error" in row for row in rows) else 0

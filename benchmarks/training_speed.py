@@ -81,6 +81,7 @@ class Levers:
 
     channels_last: bool = True
     compile: bool = False
+    graphs: bool = False
     precision: str = "auto"
     levels: tuple[int, int, int] = (1, 1, 2)
     landmarks: bool = True
@@ -99,7 +100,8 @@ def make_trainer(
         losses=Losses(landmarks=80.0 if levers.landmarks else 0.0, levels=levers.levels, centred=levers.centred),
         schedule=Schedule(adversarial_from=0, landmarks_from=0, landmarks_ramp=1),
         run=Run(
-            batch=batch, seed=seed, compile=levers.compile, channels_last=levers.channels_last, precision=levers.precision,  # type: ignore[arg-type]
+            batch=batch, seed=seed, compile=levers.compile, graphs=levers.graphs, channels_last=levers.channels_last,
+            precision=levers.precision,  # type: ignore[arg-type]
         ),
     )
     return Trainer(sizes, pipeline, judges(device, levers), device, group)
@@ -198,13 +200,16 @@ def slowest_kernels(trainer: Trainer, clips: FaceClips, count: int, steps: int =
 
 def settings(options: argparse.Namespace) -> list[Levers]:
     """The settings to measure."""
-    given = Levers(not options.no_channels_last, options.compile, options.precision, tuple(options.levels), not options.no_landmarks)
+    given = Levers(
+        not options.no_channels_last, options.compile, options.graphs, options.precision, tuple(options.levels), not options.no_landmarks
+    )  # fmt: skip
     if not options.levers:
         return [given]
     plain = Levers(channels_last=False, precision="float32")
     half = attrs.evolve(plain, precision="auto")
     last = attrs.evolve(half, channels_last=True)
-    return [plain, half, last, attrs.evolve(last, levels=(1, 1, 1)), attrs.evolve(last, compile=True), attrs.evolve(last, landmarks=False)]
+    changed: list[dict[str, Any]] = [{"levels": (1, 1, 1)}, {"graphs": True}, {"compile": True}, {"landmarks": False}]
+    return [plain, half, last, *(attrs.evolve(last, **change) for change in changed)]
 
 
 def main() -> int:
@@ -217,6 +222,7 @@ def main() -> int:
     parser.add_argument("--precision", default="auto", choices=("auto", "float32", "bfloat16"))
     parser.add_argument("--levels", type=int, nargs=3, default=(1, 1, 2), help="pyramid levels of the perceptual loss")
     parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--graphs", action="store_true", help="CUDA graphs")
     parser.add_argument("--no-channels-last", action="store_true")
     parser.add_argument("--no-landmarks", action="store_true")
     parser.add_argument("--levers", action="store_true", help="measure every lever by itself")

@@ -30,6 +30,7 @@ class Setting:
     steps: int = 40
     loss_steps: int = 8
     compile: bool = False
+    graphs: bool = False
 
 
 def measure(setting: Setting, place: Place) -> dict[str, Any]:
@@ -48,7 +49,7 @@ def measure(setting: Setting, place: Place) -> dict[str, Any]:
 
 def timings(setting: Setting, place: Place) -> dict[str, Any]:
     """Steps with and without synchronisation, the input and the all-reduce alone."""
-    trainer, clips = _start(setting, place, setting.batch * place.world, Levers(compile=setting.compile))
+    trainer, clips = _start(setting, place, setting.batch * place.world, Levers(compile=setting.compile, graphs=setting.graphs))
     together = whole_steps(trainer, clips, setting.steps)
     pairs = _input_ms(trainer, clips, setting.steps)
     all_reduce = _all_reduce_ms(trainer)

@@ -7,6 +7,7 @@ import copy
 from collections.abc import Iterator
 from typing import Any
 
+import attrs
 import torch
 from torch import Tensor, nn
 
@@ -19,11 +20,12 @@ from mmfa_components.networks.model import MMFAModel
 from mmfa_components.networks.presets import Sizes
 from mmfa_components.weights import load_into
 from pipelines.training.dataset import FaceClips
+from pipelines.training.graphs import record_function, record_networks
 from pipelines.training.group import Group
 from pipelines.training.pairs import Pairs, draw_pairs, make_pairs
 from pipelines.training.schedule import landmark_ramp, learning_rate, step_generator
 from pipelines.training.schema import TrainPipeline
-from pipelines.training.step import AnimationStep, Frozen
+from pipelines.training.step import REGION_SIDE, AnimationStep, Frozen
 
 COMPILED = ("appearance_extractor", "dense_motion", "generator")
 PARTS = ("model", "discriminator", "averaged", "optimizer", "judge_optimizer")
@@ -47,6 +49,7 @@ class Trainer:
         self.optimizer = torch.optim.Adam(self.model.parameters(), **options)
         self.judge_optimizer = torch.optim.Adam(self.discriminator.parameters(), **options)
         self.step = self.samples = self.bad = 0
+        self.to_record = run.graphs and device.type == "cuda"
         if run.compile:
             for name in COMPILED:
                 getattr(self.model, name).compile()
@@ -97,6 +100,8 @@ class Trainer:
         adversarial_on = images and step >= pipeline.schedule.adversarial_from and pipeline.losses.adversarial + pipeline.losses.feature_matching > 0
         ramp = landmark_ramp(step, pipeline.schedule) if pipeline.losses.landmarks else 0.0
         pairs, transform = self.pairs(clips)
+        if self.to_record:
+            self._record(pairs, transform)
         with self._buffers_kept_when_bad() as kept:
             self.discriminator.requires_grad_(False)
             with self.precision():
@@ -118,6 +123,15 @@ class Trainer:
         self.samples += pipeline.run.batch
         self._average()
         return logged
+
+    def _record(self, pairs: Pairs, transform: ImageTransform) -> None:
+        step = self.generator_step if isinstance(self.generator_step, AnimationStep) else self.generator_step.module
+        assert isinstance(step, AnimationStep)
+        record_networks(self.model, lambda: step(pairs, transform), self.precision)
+        if step.frozen.landmarks is not None:
+            region = torch.rand(len(pairs), 3, REGION_SIDE, REGION_SIDE, device=self.device)
+            step.frozen = attrs.evolve(step.frozen, landmarks=record_function(step.frozen.landmarks, region))
+        self.to_record = False
 
     def _judge_step(self, real: Tensor, fake: Tensor) -> Tensor:
         with self.precision():

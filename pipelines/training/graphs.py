@@ -1,0 +1,73 @@
+"""CUDA graphs: the work of each network is recorded once and replayed, so that the GPU does not wait for some thousand launches a step.
+
+The networks' parameters, losses and everything between the networks stay as they are; only what happens inside one network's forward and
+backward pass is replayed. Shapes must not change from step to step.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor, nn
+
+from mmfa_components.networks.model import PARTS, MMFAModel
+
+Inputs = tuple[Tensor, ...]
+
+
+@contextlib.contextmanager
+def inputs_seen(model: MMFAModel) -> Iterator[dict[str, Inputs]]:
+    """Copies of what each network is called with inside the block, as leaves that want a gradient where the originals do."""
+    seen: dict[str, Inputs] = {}
+
+    def hook(name: str) -> Callable[[nn.Module, Inputs], None]:
+        def keep(_: nn.Module, inputs: Inputs) -> None:
+            seen[name] = tuple(x.detach().clone().requires_grad_(x.requires_grad) for x in inputs)
+
+        return keep
+
+    handles = [getattr(model, name).register_forward_pre_hook(hook(name)) for name in PARTS]
+    try:
+        yield seen
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@contextlib.contextmanager
+def buffers_kept(model: nn.Module) -> Iterator[None]:
+    """Batch statistics are after the block what they were before it."""
+    before = [b.clone() for b in model.buffers()]
+    yield
+    with torch.no_grad():
+        for buffer, old in zip(model.buffers(), before, strict=True):
+            buffer.copy_(old)
+
+
+def record_networks(model: MMFAModel, forward: Callable[[], object], precision: Callable[[], contextlib.AbstractContextManager[object]]) -> None:
+    """Replace the forward pass of every network of ``model`` by its recording, in place.
+
+    forward: one forward pass through all of them, with the shapes of training.  precision: the autocast that training runs in.
+    """
+    with buffers_kept(model):
+        with inputs_seen(model) as seen, precision():
+            forward()
+        torch.clear_autocast_cache()
+        for name, inputs in seen.items():
+            with precision():
+                torch.set_autocast_cache_enabled(False)  # casts of weights belong into the recording: weights change
+                try:
+                    torch.cuda.make_graphed_callables(getattr(model, name), inputs, allow_unused_input=True)
+                finally:
+                    torch.set_autocast_cache_enabled(True)
+
+
+def record_function(function: Callable[[Tensor], Tensor], sample: Tensor) -> Callable[[Tensor], Tensor]:
+    """``function`` of a tensor like ``sample``, recorded; every result is a copy, since the next replay writes over the last one's."""
+    with torch.autocast(sample.device.type, enabled=False):
+        recorded: Callable[[Tensor], Tensor] = torch.cuda.make_graphed_callables(  # type: ignore[assignment]
+            function, (sample.detach().clone().requires_grad_(),)
+        )
+    return lambda x: recorded(x).clone()

@@ -1,0 +1,44 @@
+"""CUDA graphs: what can be said of them without a GPU."""
+
+from __future__ import annotations
+
+import torch
+from test_trainer import trainer
+from tiny_training import clips
+from torch import nn
+
+from mmfa_components.networks.model import PARTS
+from pipelines.training.graphs import buffers_kept, inputs_seen
+from pipelines.training.step import AnimationStep
+
+
+def test_inputs_of_every_network_are_seen_with_their_wish_for_gradients() -> None:
+    made = trainer()
+    assert isinstance(made.generator_step, AnimationStep)
+    pairs, transform = made.pairs(clips())
+    with inputs_seen(made.model) as seen:
+        made.generator_step(pairs, transform)
+    assert set(seen) == set(PARTS)
+    assert not any(x.requires_grad for x in seen["expression_encoder"])
+    assert all(x.requires_grad and x.is_leaf for x in seen["dense_motion"])
+    assert seen["keypoint_detector"][0].shape == (3 * len(pairs), 3, 64, 64)
+    assert seen["expression_decoder"][1].shape[0] == 4 * len(pairs)
+    with inputs_seen(made.model) as later:
+        pass
+    assert later == {}
+
+
+def test_buffers_are_put_back() -> None:
+    network = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))
+    before = {name: b.clone() for name, b in network.named_buffers()}
+    with buffers_kept(network):
+        network(torch.randn(5, 3))
+        assert not torch.equal(network[1].running_mean, before["1.running_mean"])
+    assert all(torch.equal(b, before[name]) for name, b in network.named_buffers())
+
+
+def test_without_a_gpu_the_option_changes_nothing() -> None:
+    plain, asked = trainer(), trainer(graphs=True)
+    for _ in range(2):
+        one, other = plain.train_step(clips()), asked.train_step(clips())
+    assert all(torch.equal(one[name], other[name]) for name in one)
