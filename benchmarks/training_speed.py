@@ -26,6 +26,7 @@ from mmfa_components.losses.guide import GUIDE
 from mmfa_components.losses.perceptual import VGGFeatures, multi_scale_perceptual_loss
 from mmfa_components.networks.blocks import channels_last
 from mmfa_components.networks.presets import Sizes, preset
+from mmfa_components.perception.shape import SHAPE_POINTS
 from mmfa_components.registry import load_registry
 from pipelines.stages.components import resolve_device
 from pipelines.training.dataset import FaceClips
@@ -62,6 +63,7 @@ def random_clips(side: int, device: torch.device) -> FaceClips:
         "region": torch.tensor([[side / 2, side / 2, 0.9 * side, 0.0]]).expand(FRAMES, 4),
         "guide": torch.full((FRAMES, len(GUIDE), 2), side / 2),
         "place": torch.full((FRAMES, 3), side / 2),
+        "shape": torch.randn(FRAMES, len(SHAPE_POINTS), 3),
     }
     return FaceClips.join([part] * CLIPS, device)
 
@@ -140,7 +142,8 @@ def module_work(trainer: Trainer, clips: FaceClips) -> Iterator[tuple[str, Calla
     images = torch.cat([pairs.source, pairs.driving, transform.warp_image(pairs.driving)])
     with torch.no_grad():
         canonical = model.keypoint_detector(pairs.source)
-        feature = model.expression_encoder(images)
+        shapes = torch.cat([pairs.source_shape, pairs.driving_shape, pairs.driving_shape])
+        feature = model.expression(images, shapes)
         volume = model.appearance_extractor(pairs.source).detach()
         frame = torch.eye(3, device=images.device).expand(count, 3, 3)
         flow, occlusion, hint = model.dense_motion(volume, canonical, canonical + 0.1, frame)
@@ -149,7 +152,7 @@ def module_work(trainer: Trainer, clips: FaceClips) -> Iterator[tuple[str, Calla
     moving = volume.clone().requires_grad_(True)
     yield "keypoint_detector (3 images)", lambda: [model.keypoint_detector(images)]
     yield "affine_estimator (3)", lambda: list(model.affine_estimator(images))
-    yield "expression_encoder (3)", lambda: [model.expression_encoder(images)]
+    yield "expression_encoder (3)", lambda: [model.expression(images, shapes)]
     yield "expression_decoder (4)", lambda: [model.expression_decoder(four, canonical.repeat(4, 1, 1))]
     yield "appearance_extractor", lambda: [model.appearance_extractor(pairs.source)]
     yield "dense_motion", lambda: list(model.dense_motion(moving, canonical, canonical + 0.1, frame))

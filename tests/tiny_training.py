@@ -14,6 +14,7 @@ from mmfa_components.geometry.rotations import euler_to_matrix
 from mmfa_components.losses.guide import GUIDE
 from mmfa_components.networks import presets
 from mmfa_components.networks.presets import Sizes
+from mmfa_components.perception.shape import SHAPE_POINTS
 from mmfa_components.records import FaceFrames
 from pipelines.datasets.index import STORE, ClipEntry, DatasetIndex
 from pipelines.training.dataset import FaceClips
@@ -57,7 +58,8 @@ def parts(frames: tuple[int, ...], seed: int = 5) -> list[dict[str, torch.Tensor
         rotation = euler_to_matrix(yaw, torch.zeros(count), torch.zeros(count))
         made.append({"rgb": rgb, "rotation": rotation, "region": torch.tensor([[30.0, 32, 40, 0.1]]).expand(count, 4).clone(),
                      "guide": 20 + 24 * torch.rand(count, len(GUIDE), 2, generator=g),
-                     "place": 20 + 24 * torch.rand(count, 3, generator=g)})  # fmt: skip
+                     "place": 20 + 24 * torch.rand(count, 3, generator=g),
+                     "shape": torch.randn(count, len(SHAPE_POINTS), 3, generator=g)})  # fmt: skip
     return made
 
 

@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from mmfa_components.networks.blocks import bottleneck_stages
 from mmfa_components.networks.presets import Sizes
+from mmfa_components.perception.shape import SHAPE_POINTS
 
 
 class ExpressionEncoder(nn.Module):
@@ -29,6 +30,36 @@ class ExpressionEncoder(nn.Module):
         x = functional.max_pool2d(functional.relu(self.conv(image)), 2)
         feature: Tensor = self.norm(self.linear(self.stages(x).flatten(1)).float())
         return feature
+
+
+class ShapeEncoder(nn.Module):
+    """Linear layers on the face's shape without its pose: (N, 107, 3) of perception.shape -> e (N, E), mean 0 and variance 1 over all faces.
+
+    In place of the paper's image encoder: the frozen landmark network, which gives the rotation as well, has already seen the expression,
+    and what is left of the points without pose cannot change when a picture is turned, scaled or shifted, as eq. 7 asks of e.
+    """
+
+    def __init__(self, sizes: Sizes) -> None:
+        super().__init__()
+        widths = (3 * len(SHAPE_POINTS), *sizes.expression_hidden)
+        self.scale = nn.BatchNorm1d(widths[0], affine=False)
+        layers: list[nn.Module] = []
+        for before, after in itertools.pairwise(widths):
+            layers += [nn.Linear(before, after), nn.BatchNorm1d(after), nn.ReLU()]
+        self.layers = nn.Sequential(*layers)
+        self.last = nn.Linear(widths[-1], sizes.expression)
+        self.norm = nn.BatchNorm1d(sizes.expression, affine=False)
+
+    def forward(self, shape: Tensor) -> Tensor:
+        """Encode the expression of shapes; in float32 throughout, so that it does not jitter."""
+        with torch.autocast(shape.device.type, enabled=False):
+            feature: Tensor = self.norm(self.last(self.layers(self.scale(shape.float().flatten(1)))))
+        return feature
+
+
+def expression_encoder(sizes: Sizes) -> nn.Module:
+    """The encoder that ``sizes.expression_input`` names."""
+    return ShapeEncoder(sizes) if sizes.expression_input == "shape" else ExpressionEncoder(sizes)
 
 
 class ExpressionDecoder(nn.Module):

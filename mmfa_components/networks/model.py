@@ -9,7 +9,7 @@ from mmfa_components.geometry.compose import compose_points
 from mmfa_components.networks.affine import AffineEstimator
 from mmfa_components.networks.appearance import AppearanceExtractor
 from mmfa_components.networks.dense_motion import DenseMotionNetwork
-from mmfa_components.networks.expression import ExpressionDecoder, ExpressionEncoder
+from mmfa_components.networks.expression import ExpressionDecoder, expression_encoder
 from mmfa_components.networks.generator import MultiScaleGenerator
 from mmfa_components.networks.keypoint_detector import KeypointDetector
 from mmfa_components.networks.presets import Sizes
@@ -29,11 +29,16 @@ class MMFAModel(nn.Module):
         self.sizes = sizes
         self.keypoint_detector = KeypointDetector(sizes)
         self.affine_estimator = AffineEstimator(sizes)
-        self.expression_encoder = ExpressionEncoder(sizes)
+        self.expression_encoder = expression_encoder(sizes)
         self.expression_decoder = ExpressionDecoder(sizes)
         self.appearance_extractor = AppearanceExtractor(sizes)
         self.dense_motion = DenseMotionNetwork(sizes)
         self.generator = MultiScaleGenerator(sizes)
+
+    def expression(self, image: Tensor, shape: Tensor) -> Tensor:
+        """Expression feature e (N, E) of faces, read from images (N, 3, S, S) or shapes (N, 107, 3), whichever this model is made for."""
+        feature: Tensor = self.expression_encoder(shape if self.sizes.expression_input == "shape" else image)
+        return feature
 
     def pose(self, canonical: Tensor, feature: Tensor, rotation: Tensor, scale: Tensor, translation: Tensor) -> Tensor:
         """Keypoints (N, K, 3) of an identity's x_c (N, K, 3) in a motion (eq. 4, 5)."""

@@ -19,6 +19,7 @@ class Sizes:
 
     keypoints K and expression E are the sizes of x_c and e.  volume: channels C and depth D of the appearance volume (at a
     quarter of the image's side).  The *_channels list the widths from fine to coarse; blocks and kernels as named.
+    expression_input: what e is read from, the image (the paper) or the landmarks without pose (see networks.expression.ShapeEncoder).
     expression_norm: whether features leave the encoder with mean 0 and variance 1 over all faces, so that what they share weighs nothing.
     keypoint_depth, keypoint_volume: depth and channels of the keypoint detector's 3D decoder.  keypoint_side: side of its input.
     keypoint_ups: up-samplings of its decoder.  mask_kernel: kernel of the mask convolution.  affine_side: side of the affine
@@ -49,6 +50,7 @@ class Sizes:
     expression_blocks: int = 2
     expression_hidden: tuple[int, ...] = (256, 256)
     expression_norm: bool = False
+    expression_input: Literal["image", "shape"] = "image"
     motion_compress: int = 4
     motion_stem: int = 32
     motion_channels: tuple[int, ...] = (48, 96, 128, 160)

@@ -14,6 +14,7 @@ from mmfa_components.networks.discriminator import Discriminator
 from mmfa_components.networks.model import MMFAModel
 from mmfa_components.networks.presets import preset
 from mmfa_components.networks.vae import ExpressionVAE
+from mmfa_components.perception.shape import SHAPE_POINTS
 
 
 @attrs.frozen
@@ -45,14 +46,14 @@ def size_table(preset_name: str = "base") -> list[SizeRow]:
         side = sizes.volume_side
         volume = torch.empty(1, sizes.volume_channels, sizes.volume_depth, side, side)
         points, matrix = torch.empty(1, sizes.keypoints, 3), torch.empty(1, 3, 3)
-        feature = torch.empty(1, sizes.expression)
+        feature, shape = torch.empty(1, sizes.expression), torch.empty(1, len(SHAPE_POINTS), 3)
         flow, occlusion = torch.empty(1, sizes.volume_depth, side, side, 3), torch.empty(1, 1, side, side)
         hint = torch.empty(1, sizes.motion_hint, side, side)
         runs: list[tuple[str, nn.Module, Callable[[], Any], str]] = [
             ("keypoint_detector", model.keypoint_detector, lambda: model.keypoint_detector(image), "portrait"),
             ("appearance_extractor", model.appearance_extractor, lambda: model.appearance_extractor(image), "portrait"),
             ("affine_estimator", model.affine_estimator, lambda: model.affine_estimator(image), "driven frame"),
-            ("expression_encoder", model.expression_encoder, lambda: model.expression_encoder(image), "driven frame"),
+            ("expression_encoder", model.expression_encoder, lambda: model.expression(image, shape), "driven frame"),
             ("expression_decoder", model.expression_decoder, lambda: model.expression_decoder(feature, points), "driven frame"),
             ("dense_motion", model.dense_motion, lambda: model.dense_motion(volume, points, points, matrix), "driven frame"),
             ("generator", model.generator, lambda: model.generator(volume, flow, occlusion, hint), "driven frame"),

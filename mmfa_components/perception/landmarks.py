@@ -57,3 +57,10 @@ class LandmarkRotation:
         """Rotation (N, 3, 3), scale (N,) in pixels per unit of the canonical face, translation (N, 3) in pixels, z to the viewer."""
         flipped = landmarks.points[:, self.used].float() * torch.tensor([1.0, 1.0, -1.0], device=landmarks.device)  # z to the viewer
         return procrustes(self.canonical, flipped, self.weights)
+
+    def frontal(self, landmarks: Landmarks) -> Tensor:
+        """All points (N, P, 3) without the head's pose: R^T (p - t) / s, z to the viewer, in the canonical face's units (about centimetres)."""
+        rotation, scale, translation = self.solve(landmarks)
+        flipped = landmarks.points.float() * torch.tensor([1.0, 1.0, -1.0], device=landmarks.device)
+        centred = (flipped - translation[:, None]) / scale[:, None, None]
+        return torch.einsum("npj,nji->npi", centred, rotation)  # rows times R is R^T p

@@ -42,7 +42,4 @@ class MeshPose:
 
     def frontal(self, points: Tensor) -> Tensor:
         """Landmarks (N, 478, 3) without the head's pose: R^T (p - t) / s, in the canonical face's units (about centimetres)."""
-        rotation, scale, translation = self.fit.solve(MeshLandmarks(points, points.new_ones(len(points))))
-        flipped = points * points.new_tensor([1.0, 1.0, -1.0])
-        centred = (flipped - translation[:, None]) / scale[:, None, None]
-        return torch.einsum("npj,nji->npi", centred, rotation)  # rows times R is R^T p
+        return self.fit.frontal(MeshLandmarks(points, points.new_ones(len(points))))

@@ -15,6 +15,7 @@ from cache import RecordCache
 from mmfa_components.errors import DatasetError
 from mmfa_components.geometry.squares import square_of_landmarks
 from mmfa_components.losses.guide import CANONICAL_UNITS, GUIDE
+from mmfa_components.perception.shape import shape_of
 from mmfa_components.records import FaceFrames, MeshLandmarks
 from mmfa_components.registry import load_registry
 from pipelines.datasets.index import STORE, ClipEntry, DatasetIndex
@@ -34,6 +35,7 @@ class Varied:
     """Frames with all that changes when they are mirrored or moved, in pixels.
 
     rgb: (B, 3, S, S), uint8 as stored or float in [0, 1].  rotation: (B, 3, 3).  region: (B, 4).  guide: (B, G, 2).  place: (B, 3).
+    shape: (B, 107, 3), which nothing moves.
     """
 
     rgb: Tensor
@@ -41,6 +43,7 @@ class Varied:
     region: Tensor
     guide: Tensor
     place: Tensor
+    shape: Tensor
 
     def to(self, device: torch.device) -> Varied:
         """The same on ``device``."""
@@ -54,6 +57,7 @@ class FaceClips:
     images: reads frames by number.  rotation: (T, 3, 3).  region: (T, 4) landmark squares in pixels of the crops.
     guide: (T, G, 2) the landmarks of losses.guide, in pixels of the crops.
     place: (T, 3) where the canonical face is: x, y and the length of one unit of canonical keypoints, in pixels of the crops.
+    shape: (T, 107, 3) shapes of perception.shape.
     starts, lengths: (C,) first frame and length of every clip, on the CPU; clips of one frame are single portraits.
     """
 
@@ -62,6 +66,7 @@ class FaceClips:
     region: Tensor
     guide: Tensor
     place: Tensor
+    shape: Tensor
     starts: Tensor
     lengths: Tensor
 
@@ -71,18 +76,18 @@ class FaceClips:
     def frames(self, index: Tensor) -> Varied:
         """The frames of numbers (B,)."""
         at = index.to(self.rotation.device)
-        return Varied(self.images(index), self.rotation[at], self.region[at], self.guide[at], self.place[at])
+        return Varied(self.images(index), self.rotation[at], self.region[at], self.guide[at], self.place[at], self.shape[at])
 
     @classmethod
     def join(cls, parts: Iterable[dict[str, Tensor]], device: torch.device | str = "cpu") -> FaceClips:
         """Join clips in memory, each given as ``rgb`` (n, 3, S, S) uint8, ``rotation`` (n, 3, 3), ``region`` (n, 4),
-        ``guide`` (n, G, 2) and ``place`` (n, 3).
+        ``guide`` (n, G, 2), ``place`` (n, 3) and ``shape`` (n, 107, 3).
         """
         parts = list(parts)
         lengths = torch.tensor([len(p["rgb"]) for p in parts])
-        names = ("rgb", "rotation", "region", "guide", "place")
-        rgb, rotation, region, guide, place = (torch.cat([p[name] for p in parts]).to(device) for name in names)
-        return cls(InMemory(rgb), rotation, region, guide, place, lengths.cumsum(0) - lengths, lengths)
+        names = ("rgb", "rotation", "region", "guide", "place", "shape")
+        rgb, rotation, region, guide, place, shape = (torch.cat([p[name] for p in parts]).to(device) for name in names)
+        return cls(InMemory(rgb), rotation, region, guide, place, shape, lengths.cumsum(0) - lengths, lengths)
 
 
 @attrs.frozen(eq=False)
@@ -133,19 +138,22 @@ def load_clips(folder: Path, split: str, hold: str, device: torch.device, tell: 
     if place == "device":
         rgb = rgb.to(device)
     fit = load_registry().context(torch.device("cpu"), torch.float32).build("rotation_estimator", "facemesh", {})
-    rotations, regions, guides, places = [], [], [], []
+    rotations, regions, guides, places, shapes = [], [], [], [], []
     for clip, start in zip(stored, starts.tolist(), strict=True):
         rotations.append(clip.read_field("rotation"))
         points = clip.read_field("points")
         regions.append(square_of_landmarks(points, REGION_RATIO))
         guides.append(points[:, list(GUIDE), :2])
-        _, scale, translation = fit.solve(MeshLandmarks(points, points.new_ones(len(points))))
+        mesh = MeshLandmarks(points, points.new_ones(len(points)))
+        _, scale, translation = fit.solve(mesh)
+        shapes.append(shape_of(fit.frontal(mesh)))
         places.append(torch.cat([translation[:, :2], CANONICAL_UNITS * scale[:, None]], 1))
         if place != "disk":
             rgb[start : start + len(clip)] = clip.read_field("rgb").to(rgb.device)
         tell(len(clip))
     images: Images = OnDisk(stored, starts) if place == "disk" else InMemory(rgb)
-    return FaceClips(images, torch.cat(rotations), torch.cat(regions), torch.cat(guides), torch.cat(places), starts, lengths)
+    rotation, region, guide, standing, shape = (torch.cat(part) for part in (rotations, regions, guides, places, shapes))
+    return FaceClips(images, rotation, region, guide, standing, shape, starts, lengths)
 
 
 def choose_place(hold: str, size: int, device: torch.device) -> str:

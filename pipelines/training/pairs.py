@@ -12,6 +12,7 @@ from mmfa_components.geometry.compose import similarity
 from mmfa_components.geometry.grid import grid_points
 from mmfa_components.geometry.rotations import rotate_in_plane
 from mmfa_components.losses.guide import mirror_guide
+from mmfa_components.perception.shape import mirror_shape
 from pipelines.training.dataset import FaceClips, Varied
 from pipelines.training.schema import Data
 
@@ -26,6 +27,7 @@ class Pairs:
     driving_region: (B, 4) landmark square of the driving image, see records.FaceRegions.
     source_guide, driving_guide: (B, G, 2) landmarks of losses.guide in [-1, 1] over the image.
     source_place, driving_place: (B, 3) of losses.guide.place_loss: x, y in [-1, 1] over the image, log scale.
+    source_shape, driving_shape: (B, 107, 3) of perception.shape.
     """
 
     source: Tensor
@@ -37,6 +39,8 @@ class Pairs:
     driving_guide: Tensor
     source_place: Tensor
     driving_place: Tensor
+    source_shape: Tensor
+    driving_shape: Tensor
 
     def __len__(self) -> int:
         return len(self.source)
@@ -92,8 +96,8 @@ def make_pairs(clips: FaceClips, draw: Draw, device: torch.device) -> Pairs:
             frames = move(frames, moved, draw.motion[which].to(device))
         made.append(attrs.evolve(frames, rgb=jitter(frames.rgb, draw.colour.to(device))) if coloured else frames)
     s, d = made
-    guides, places = zip(*(_relative(frames) for frames in made), strict=True)
-    return Pairs(s.rgb, d.rgb, s.rotation, d.rotation, d.region, *guides, *places)
+    (guide_s, place_s), (guide_d, place_d) = (_relative(frames) for frames in made)
+    return Pairs(s.rgb, d.rgb, s.rotation, d.rotation, d.region, guide_s, guide_d, place_s, place_d, s.shape, d.shape)
 
 
 def _relative(frames: Varied) -> tuple[Tensor, Tensor]:
@@ -125,6 +129,7 @@ def mirror(frames: Varied, mirrored: Tensor) -> Varied:
         torch.where(m, region, frames.region),
         torch.where(m[..., None], mirror_guide(frames.guide, side), frames.guide),
         torch.where(m, place, frames.place),
+        torch.where(m[..., None], mirror_shape(frames.shape), frames.shape),
     )
 
 
@@ -148,4 +153,5 @@ def move(frames: Varied, moved: Tensor, random: Tensor) -> Varied:
         torch.cat([points[:, 0], (region[:, 2] * zoom)[:, None], (region[:, 3] + angle)[:, None]], 1),
         points[:, 2:],
         torch.cat([points[:, 1], (place[:, 2] * zoom)[:, None]], 1),
+        frames.shape,
     )

@@ -66,7 +66,7 @@ class AnimationStep(nn.Module):
         rotation = torch.cat([pairs.source_rotation, pairs.driving_rotation, turned_rotation])
         canonical = model.keypoint_detector(images)  # (3B, K, 3)
         scale, translation = model.affine_estimator(images)
-        feature = model.expression_encoder(images)
+        feature = model.expression(images, torch.cat([pairs.source_shape, pairs.driving_shape, pairs.driving_shape]))
         canonical_s, canonical_d, canonical_t = canonical.chunk(3)
         # eq. 5: the source's x_c also poses the driving frame; eq. 15 compares driving and turned frame on their own x_c
         shared = torch.cat([canonical_s, canonical_s, canonical_t, canonical_d])

@@ -21,12 +21,11 @@ POINTS = [index for part in PARTS.values() for index in part]
 
 
 @torch.inference_mode()
-def reconstruct(model: MMFAModel, source: Tensor, source_rotation: Tensor, driving: Tensor, rotation: Tensor) -> Tensor:
-    """The driving frames (N, 3, S, S) rebuilt from one source (1, 3, S, S), absolute motion, same person."""
-    count = len(driving)
-    images, rotations = torch.cat([source, driving]), torch.cat([source_rotation, rotation])
+def reconstruct(model: MMFAModel, images: Tensor, rotations: Tensor, shapes: Tensor) -> Tensor:
+    """All frames but the first rebuilt from the first, absolute motion: images (1 + N, 3, S, S), rotations and shapes -> (N, 3, S, S)."""
+    source, count = images[:1], len(images) - 1
     scale, translation = model.affine_estimator(images)
-    feature = model.expression_encoder(images)
+    feature = model.expression(images, shapes)
     canonical = model.keypoint_detector(source)
     points = model.pose(canonical.expand(count + 1, -1, -1), feature, rotations, scale, translation)
     frame = scale[:, None, None] * rotations
@@ -97,5 +96,5 @@ def _clips(model: MMFAModel, clips: FaceClips, device: torch.device, frames: int
         start, length = int(clips.starts[clip]), int(clips.lengths[clip])
         index = torch.cat([torch.tensor([start]), torch.linspace(start + length // 4, start + length - 1, frames).round().long()])
         found = clips.frames(index).to(device)
-        images, rotation = found.rgb.float() / 255, found.rotation
-        yield images[:1], images[1:], reconstruct(model, images[:1], rotation[:1], images[1:], rotation[1:]), found.region[1:]
+        images = found.rgb.float() / 255
+        yield images[:1], images[1:], reconstruct(model, images, found.rotation, found.shape), found.region[1:]

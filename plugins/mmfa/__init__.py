@@ -15,11 +15,12 @@ HERE = Path(__file__).parent
 MODEL_VERSION = "1"
 BASE_DIGEST = "35ea325ca2c183b40f56a092f180caa7bad8197759a5a63ecb12a735e4a799fe"
 VAE_DIGEST = "3ccd3dd7ccf74170fae78aa306561dde90d6a8e37ae3f120e87e72d47f43c442"
+VAE, CODEC = ("mmfa_vae_base",), ("mmfa_base", "facemesh_geometry")
 LICENCE = "research use only (see MODEL_CARD.md)"
 
 
 def _spec(kind: str, factory: type, needs: tuple[type[r.Record], ...], gives: tuple[type[r.Record], ...], summary: str) -> ComponentSpec:
-    weights = () if kind == "discriminator" else ("mmfa_vae_base",) if kind == "expression_vae" else ("mmfa_base",)
+    weights = () if kind == "discriminator" else VAE if kind == "expression_vae" else CODEC if kind == "expression_codec" else ("mmfa_base",)
     return ComponentSpec(kind, "mmfa", factory, needs, gives, parts.PartOptions, MODEL_VERSION, weights, summary)
 
 
@@ -31,7 +32,7 @@ def mmfa_components() -> list[ComponentSpec]:
     return [
         _spec("keypoint_detector", parts.KeypointDetector, frames, (r.CanonicalKeypoints,), "2D encoder, 3D decoder, soft-argmax"),
         _spec("affine_estimator", parts.AffineEstimator, frames, (r.Affine,), "scale s > 0 and translation t"),
-        _spec("expression_codec", parts.ExpressionCodec, frames, (r.Expression, r.Deformation), "e = E(I), delta = D(e, x_c)"),
+        _spec("expression_codec", parts.ExpressionCodec, (r.Frames, r.Landmarks), (r.Expression, r.Deformation), "e = E(I), delta = D(e, x_c)"),
         _spec("expression_vae", parts.ExpressionVAE, (r.Expression,), (r.Latent,), "Gaussian latent of e"),
         _spec("appearance_extractor", parts.AppearanceExtractor, frames, (r.Appearance,), "feature volume of a portrait"),
         _spec("dense_motion", parts.DenseMotion, posed, (r.DenseMotion,), "masks over sparse motions, occlusion"),

@@ -61,7 +61,8 @@ def make_animator(options: AnimatorOptions, context: Context) -> MMFAAnimator:
             raise ConfigError(f"{kind} {name!r} does not give {wanted}", where=f"animator.options.{kind}", fix="choose another")
         own = {"preset": options.preset, "weights": options.weights} if name == "mmfa" else {}
         built[kind] = context.build(kind, name, {**own, **options.parts.get(kind, {})})
-    return MMFAAnimator(built, specs["rotation_estimator"], preset(options.preset).image)
+    needs = {kind: specs[kind].needs for kind in ("rotation_estimator", "expression_codec")}
+    return MMFAAnimator(built, needs, preset(options.preset).image)
 
 
 class MMFAAnimator:
@@ -69,9 +70,10 @@ class MMFAAnimator:
 
     motion: type[r.Record] = r.Motion
 
-    def __init__(self, parts: Mapping[str, Any], rotation_spec: ComponentSpec, crop_size: int = 256) -> None:
+    def __init__(self, parts: Mapping[str, Any], needs: Mapping[str, tuple[type[r.Record], ...]], crop_size: int = 256) -> None:
         self.parts, self.crop_size = parts, crop_size
-        self.rotation_needs = rotation_spec.needs
+        self.needs = {kind: [n for n in all_needs if issubclass(n, (r.Frames, r.Landmarks)) or kind == "rotation_estimator"]
+                      for kind, all_needs in needs.items()}  # fmt: skip
 
     def encode(self, crops: r.Frames) -> r.Identity:
         """Canonical keypoints and appearance of portraits (N, 3, 256, 256)."""
@@ -81,9 +83,12 @@ class MMFAAnimator:
 
     def decompose(self, crops: r.Frames, landmarks: r.Landmarks) -> r.Motion:
         """Rotation, scale, translation and expression of frames (N, 3, 256, 256); landmarks in pixels of the crops."""
-        rotation: r.Rotation = self.parts["rotation_estimator"](*[_hand_over(need, crops, landmarks) for need in self.rotation_needs])
+        def asked_by(kind: str) -> list[r.Record]:
+            return [_hand_over(need, crops, landmarks) for need in self.needs[kind]]
+
+        rotation: r.Rotation = self.parts["rotation_estimator"](*asked_by("rotation_estimator"))
         affine: r.Affine = self.parts["affine_estimator"](crops)
-        expression: r.Expression = self.parts["expression_codec"].encode(crops)
+        expression: r.Expression = self.parts["expression_codec"].encode(*asked_by("expression_codec"))
         return r.Motion(rotation.matrix.to(affine.scale), affine.scale, affine.translation, expression.feature)
 
     def render(self, identity: r.Identity, source: r.Motion, driving: r.Motion) -> r.Frames:

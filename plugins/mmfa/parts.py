@@ -10,11 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from mmfa_components import records as r
+from mmfa_components.errors import RecordError
 from mmfa_components.kinds import Context
 from mmfa_components.networks import affine, appearance, dense_motion, discriminator, expression, generator, keypoint_detector, vae
 from mmfa_components.networks.blocks import channels_last, fold_norms
 from mmfa_components.networks.model import relative_jacobian
 from mmfa_components.networks.presets import Sizes, preset
+from mmfa_components.perception.landmarks import LandmarkRotation
+from mmfa_components.perception.shape import shape_of
 from mmfa_components.weights import load_into
 
 
@@ -79,16 +82,27 @@ class AffineEstimator(_Part):
 
 
 class ExpressionCodec(_Part):
-    """Frames -> Expression (N, E); Expression with CanonicalKeypoints -> Deformation (N, K, 3) (eq. 4)."""
+    """Frames with their MeshLandmarks -> Expression (N, E); Expression with CanonicalKeypoints -> Deformation (N, K, 3) (eq. 4).
+
+    Which of both the encoder looks at is what the preset says (``expression_input``).
+    """
 
     def __init__(self, options: PartOptions, context: Context) -> None:
         super().__init__(options, context)
-        self.encoder = self.load("expression_encoder", expression.ExpressionEncoder(self.sizes))
+        self.encoder = self.load("expression_encoder", expression.expression_encoder(self.sizes))
+        self.fit: LandmarkRotation | None = None
+        if self.sizes.expression_input == "shape":
+            self.fit = context.build("rotation_estimator", "facemesh", {})
         self.decoder = self.load("expression_decoder", expression.ExpressionDecoder(self.sizes))
 
-    def encode(self, crops: r.Frames) -> r.Expression:
-        """Encode the expression of images."""
-        return r.Expression(self.encoder(crops.rgb))
+    def encode(self, crops: r.Frames, landmarks: r.Landmarks) -> r.Expression:
+        """Encode the expression of images, landmarks in pixels of them. Raises RecordError when these are not the ones the encoder needs."""
+        if self.fit is None:
+            return r.Expression(self.encoder(crops.rgb))
+        if not isinstance(landmarks, r.MeshLandmarks):
+            fix = 'set face.landmarks.name = "facemesh", or choose a preset whose expressions are read from images'
+            raise RecordError(f"reads expressions from MeshLandmarks, not {type(landmarks).__name__}", where="expression_codec 'mmfa'", fix=fix)
+        return r.Expression(self.encoder(shape_of(self.fit.frontal(landmarks))))
 
     def decode(self, expression: r.Expression, canonical: r.CanonicalKeypoints) -> r.Deformation:
         """Deformation of canonical keypoints; one row of ``canonical`` serves all frames."""
