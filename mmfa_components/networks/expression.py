@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 
 import torch
@@ -52,7 +53,8 @@ class ShapeEncoder(nn.Module):
 
     def forward(self, shape: Tensor) -> Tensor:
         """Encode the expression of shapes; in float32 throughout, so that it does not jitter."""
-        with torch.autocast(shape.device.type, enabled=False):
+        device = shape.device.type
+        with torch.autocast(device, enabled=False) if torch.amp.is_autocast_available(device) else contextlib.nullcontext():
             feature: Tensor = self.norm(self.last(self.layers(self.scale(shape.float().flatten(1)))))
         return feature
 

@@ -1,7 +1,8 @@
 """The sizes of MMFA's networks. ``paper`` follows the public face-vid2vid line, ``base`` is the embedded default.
 
-``base`` keeps every idea of ``paper`` (same classes) within 12 M parameters and 30 GMAC per driven frame:
-``python -m plugins sizes`` prints the figures.
+``base`` has smaller networks, within 12 M parameters and 30 GMAC per driven frame (``python -m plugins sizes`` prints the figures), and
+differs from ``paper`` in three things that docs/training_log.md gives the reasons for: e is read from the landmarks without pose, the
+affine estimator's head sees places, and dense motion hands the generator a hint.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ class Sizes:
         return int(self.image // 2 ** (len(self.appearance_channels) - 1))
 
 
-BASE = Sizes("base")
+BASE = Sizes("base", affine_head="grid", motion_hint=32, expression_input="shape")
 PAPER = Sizes(
     "paper",
     keypoints=15,

@@ -16,10 +16,13 @@ from mmfa_components.errors import TrainingError
 from mmfa_components.networks.model import MMFAModel
 from mmfa_components.networks.presets import Sizes
 
+REVISION = 2
+"""Of what the tensors of weights files are."""
+
 
 def architecture(sizes: Sizes) -> str:
     """The ``architecture`` text of weights files of a model of these sizes."""
-    return f"mmfa/{sizes.name}/1"
+    return f"mmfa/{sizes.name}/{REVISION}"
 
 
 def half(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

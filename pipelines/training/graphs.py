@@ -1,7 +1,8 @@
 """CUDA graphs: the work of each network is recorded once and replayed, so that the GPU does not wait for some thousand launches a step.
 
 The networks' parameters, losses and everything between the networks stay as they are; only what happens inside one network's forward and
-backward pass is replayed. Shapes must not change from step to step.
+backward pass is replayed. Shapes must not change from step to step. Not with several processes: NCCL's watchdog asks the GPU for events at
+any time, which broke one recording of three on two H100s.
 """
 
 from __future__ import annotations

@@ -49,7 +49,7 @@ class Trainer:
         self.optimizer = torch.optim.Adam(self.model.parameters(), **options)
         self.judge_optimizer = torch.optim.Adam(self.discriminator.parameters(), **options)
         self.step = self.samples = self.bad = 0
-        self.to_record = run.graphs and device.type == "cuda"
+        self.to_record = run.graphs and device.type == "cuda" and group.world == 1  # NCCL's watchdog may break a recording
         if run.compile:
             for name in COMPILED:
                 getattr(self.model, name).compile()

@@ -12,8 +12,8 @@ from plugins.mmfa import parts
 from plugins.mmfa.animator import AnimatorOptions, make_animator
 
 HERE = Path(__file__).parent
-MODEL_VERSION = "1"
-BASE_DIGEST = "35ea325ca2c183b40f56a092f180caa7bad8197759a5a63ecb12a735e4a799fe"
+MODEL_VERSION = "2"
+BASE_DIGEST = "4fc0e58f72f89c85fa0cbc20e682dec595a9f5daa91fff6471a9391f32799547"
 VAE_DIGEST = "3ccd3dd7ccf74170fae78aa306561dde90d6a8e37ae3f120e87e72d47f43c442"
 VAE, CODEC = ("mmfa_vae_base",), ("mmfa_base", "facemesh_geometry")
 LICENCE = "research use only (see MODEL_CARD.md)"
@@ -32,7 +32,7 @@ def mmfa_components() -> list[ComponentSpec]:
     return [
         _spec("keypoint_detector", parts.KeypointDetector, frames, (r.CanonicalKeypoints,), "2D encoder, 3D decoder, soft-argmax"),
         _spec("affine_estimator", parts.AffineEstimator, frames, (r.Affine,), "scale s > 0 and translation t"),
-        _spec("expression_codec", parts.ExpressionCodec, (r.Frames, r.Landmarks), (r.Expression, r.Deformation), "e = E(I), delta = D(e, x_c)"),
+        _spec("expression_codec", parts.ExpressionCodec, (r.Frames, r.MeshLandmarks), (r.Expression, r.Deformation), "e = E(I), delta = D(e, x_c)"),
         _spec("expression_vae", parts.ExpressionVAE, (r.Expression,), (r.Latent,), "Gaussian latent of e"),
         _spec("appearance_extractor", parts.AppearanceExtractor, frames, (r.Appearance,), "feature volume of a portrait"),
         _spec("dense_motion", parts.DenseMotion, posed, (r.DenseMotion,), "masks over sparse motions, occlusion"),
@@ -50,8 +50,8 @@ def mmfa_weights() -> list[WeightsFile]:
     """The shipped ``base`` model, and names under which a user's own files can be given."""
     own = "train it (python -m pipelines.run train) and name the file in [weights]"
     return [
-        WeightsFile("mmfa_base", HERE / "mmfa_base.safetensors", "mmfa/base/1", BASE_DIGEST, LICENCE, "trained by this project"),
-        WeightsFile("mmfa_paper", HERE / "mmfa_paper.safetensors", "mmfa/paper/1", "", "", f"not shipped: {own}"),
+        WeightsFile("mmfa_base", HERE / "mmfa_base.safetensors", "mmfa/base/2", BASE_DIGEST, LICENCE, "trained by this project"),
+        WeightsFile("mmfa_paper", HERE / "mmfa_paper.safetensors", "mmfa/paper/2", "", "", f"not shipped: {own}"),
         WeightsFile("mmfa_vae_base", HERE / "mmfa_vae_base.safetensors", "mmfa-vae/base/1", VAE_DIGEST, LICENCE, "trained by this project"),
         WeightsFile("mmfa_vae_paper", HERE / "mmfa_vae_paper.safetensors", "mmfa-vae/paper/1", "", "", f"not shipped: {own}"),
     ]

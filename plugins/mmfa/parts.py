@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from mmfa_components import records as r
-from mmfa_components.errors import RecordError
 from mmfa_components.kinds import Context
 from mmfa_components.networks import affine, appearance, dense_motion, discriminator, expression, generator, keypoint_detector, vae
 from mmfa_components.networks.blocks import channels_last, fold_norms
@@ -95,13 +94,10 @@ class ExpressionCodec(_Part):
             self.fit = context.build("rotation_estimator", "facemesh", {})
         self.decoder = self.load("expression_decoder", expression.ExpressionDecoder(self.sizes))
 
-    def encode(self, crops: r.Frames, landmarks: r.Landmarks) -> r.Expression:
-        """Encode the expression of images, landmarks in pixels of them. Raises RecordError when these are not the ones the encoder needs."""
+    def encode(self, crops: r.Frames, landmarks: r.MeshLandmarks) -> r.Expression:
+        """Encode the expression of images with their landmarks in pixels of them."""
         if self.fit is None:
             return r.Expression(self.encoder(crops.rgb))
-        if not isinstance(landmarks, r.MeshLandmarks):
-            fix = 'set face.landmarks.name = "facemesh", or choose a preset whose expressions are read from images'
-            raise RecordError(f"reads expressions from MeshLandmarks, not {type(landmarks).__name__}", where="expression_codec 'mmfa'", fix=fix)
         return r.Expression(self.encoder(shape_of(self.fit.frontal(landmarks))))
 
     def decode(self, expression: r.Expression, canonical: r.CanonicalKeypoints) -> r.Deformation:
