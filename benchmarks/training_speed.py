@@ -22,11 +22,11 @@ import torch
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
+from mmfa_components.geometry.shape import SHAPE_POINTS
 from mmfa_components.losses.guide import GUIDE
 from mmfa_components.losses.perceptual import VGGFeatures, multi_scale_perceptual_loss
 from mmfa_components.networks.blocks import channels_last
 from mmfa_components.networks.presets import Sizes, preset
-from mmfa_components.perception.shape import SHAPE_POINTS
 from mmfa_components.registry import load_registry
 from pipelines.stages.components import resolve_device
 from pipelines.training.dataset import FaceClips

@@ -11,10 +11,10 @@ from torch import nn
 
 from cache import CacheKey, RecordCache
 from mmfa_components.geometry.rotations import euler_to_matrix
+from mmfa_components.geometry.shape import SHAPE_POINTS
 from mmfa_components.losses.guide import GUIDE
 from mmfa_components.networks import presets
 from mmfa_components.networks.presets import Sizes
-from mmfa_components.perception.shape import SHAPE_POINTS
 from mmfa_components.records import FaceFrames
 from pipelines.datasets.index import STORE, ClipEntry, DatasetIndex
 from pipelines.training.dataset import FaceClips

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from mmfa_components.geometry.shape import SHAPE_POINTS
 from mmfa_components.networks.blocks import bottleneck_stages
 from mmfa_components.networks.presets import Sizes
-from mmfa_components.perception.shape import SHAPE_POINTS
 
 
 class ExpressionEncoder(nn.Module):
@@ -34,7 +34,7 @@ class ExpressionEncoder(nn.Module):
 
 
 class ShapeEncoder(nn.Module):
-    """Linear layers on the face's shape without its pose: (N, 107, 3) of perception.shape -> e (N, E), mean 0 and variance 1 over all faces.
+    """Linear layers on the face's shape without its pose: (N, 107, 3) of geometry.shape -> e (N, E), mean 0 and variance 1 over all faces.
 
     In place of the paper's image encoder: the frozen landmark network, which gives the rotation as well, has already seen the expression,
     and what is left of the points without pose cannot change when a picture is turned, scaled or shifted, as eq. 7 asks of e.

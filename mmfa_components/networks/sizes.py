@@ -10,11 +10,11 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from mmfa_components.geometry.shape import SHAPE_POINTS
 from mmfa_components.networks.discriminator import Discriminator
 from mmfa_components.networks.model import MMFAModel
 from mmfa_components.networks.presets import preset
 from mmfa_components.networks.vae import ExpressionVAE
-from mmfa_components.perception.shape import SHAPE_POINTS
 
 
 @attrs.frozen

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from cache import RecordCache
 from mmfa_components.errors import DatasetError
+from mmfa_components.geometry.shape import shape_of
 from mmfa_components.geometry.squares import square_of_landmarks
 from mmfa_components.losses.guide import CANONICAL_UNITS, GUIDE
-from mmfa_components.perception.shape import shape_of
 from mmfa_components.records import FaceFrames, MeshLandmarks
 from mmfa_components.registry import load_registry
 from pipelines.datasets.index import STORE, ClipEntry, DatasetIndex
@@ -57,7 +57,7 @@ class FaceClips:
     images: reads frames by number.  rotation: (T, 3, 3).  region: (T, 4) landmark squares in pixels of the crops.
     guide: (T, G, 2) the landmarks of losses.guide, in pixels of the crops.
     place: (T, 3) where the canonical face is: x, y and the length of one unit of canonical keypoints, in pixels of the crops.
-    shape: (T, 107, 3) shapes of perception.shape.
+    shape: (T, 107, 3) shapes of geometry.shape.
     starts, lengths: (C,) first frame and length of every clip, on the CPU; clips of one frame are single portraits.
     """
 

@@ -11,8 +11,8 @@ from mmfa_components.geometry.apply import apply_affine
 from mmfa_components.geometry.compose import similarity
 from mmfa_components.geometry.grid import grid_points
 from mmfa_components.geometry.rotations import rotate_in_plane
+from mmfa_components.geometry.shape import mirror_shape
 from mmfa_components.losses.guide import mirror_guide
-from mmfa_components.perception.shape import mirror_shape
 from pipelines.training.dataset import FaceClips, Varied
 from pipelines.training.schema import Data
 
@@ -27,7 +27,7 @@ class Pairs:
     driving_region: (B, 4) landmark square of the driving image, see records.FaceRegions.
     source_guide, driving_guide: (B, G, 2) landmarks of losses.guide in [-1, 1] over the image.
     source_place, driving_place: (B, 3) of losses.guide.place_loss: x, y in [-1, 1] over the image, log scale.
-    source_shape, driving_shape: (B, 107, 3) of perception.shape.
+    source_shape, driving_shape: (B, 107, 3) of geometry.shape.
     """
 
     source: Tensor

@@ -10,13 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from mmfa_components import records as r
+from mmfa_components.geometry.shape import shape_of
 from mmfa_components.kinds import Context
 from mmfa_components.networks import affine, appearance, dense_motion, discriminator, expression, generator, keypoint_detector, vae
 from mmfa_components.networks.blocks import channels_last, fold_norms
 from mmfa_components.networks.model import relative_jacobian
 from mmfa_components.networks.presets import Sizes, preset
 from mmfa_components.perception.landmarks import LandmarkRotation
-from mmfa_components.perception.shape import shape_of
 from mmfa_components.weights import load_into
 
 

@@ -161,12 +161,31 @@ def test_guide_loss_by_hand() -> None:
     points = torch.zeros(2, 5, 3, requires_grad=True)
     landmarks = torch.tensor([[0.5, 0.0], [0.0, -0.5]]).expand(2, 2, 2).clone().requires_grad_(True)
     loss = guide_loss(points, landmarks)
-    assert float(loss.detach()) == pytest.approx(0.25)
+    assert float(loss.detach()) == pytest.approx(0.25 + 0.5)  # places, and the one gap between them, (0.5, 0.5)
     loss.backward()
     assert landmarks.grad is None
     assert points.grad is not None
-    assert points.grad.nonzero().tolist() == [[0, 0, 0], [0, 1, 1], [1, 0, 0], [1, 1, 1]]
+    assert points.grad.abs().sum((0, 2)).gt(0).tolist() == [True, True, False, False, False]
+    assert float(points.grad[..., 2].abs().sum()) == 0
     assert float(guide_loss(points[:, :1], landmarks).detach()) == pytest.approx(0.25)  # fewer keypoints than landmarks
+
+
+def test_the_guide_minds_gaps_more_than_places() -> None:
+    landmarks = 0.3 * torch.rand(1, len(GUIDE), 2)
+    points = torch.cat([landmarks, torch.zeros(1, len(GUIDE), 1)], -1)
+    assert float(guide_loss(points, landmarks)) == 0
+    assert float(guide_loss(points + 0.1, landmarks)) == pytest.approx(0.1, abs=1e-5)  # all moved alike: the gaps are right
+    shut = points.clone()
+    shut[:, 3, 1] += 0.1  # one lip
+    assert float(guide_loss(shut, landmarks)) == pytest.approx(0.1 / 28 + 0.1 / 10, abs=1e-5)
+
+
+def test_the_keypoint_prior_leaves_led_keypoints_alone() -> None:
+    points = torch.tensor([[[0.0, 0, 0], [0.1, 0, 0], [0.2, 0, 0]]])
+    pairs = [2 * (0.1 - d**2) for d in (0.1, 0.1, 0.2)]
+    assert float(keypoint_prior_loss(points)) == pytest.approx(sum(pairs), abs=1e-6)
+    assert float(keypoint_prior_loss(points, led=2)) == pytest.approx(pairs[1] + pairs[2], abs=1e-6)
+    assert float(keypoint_prior_loss(points, led=3)) == 0
 
 
 def test_the_guide_is_the_same_face_in_the_mirror() -> None:

@@ -11,7 +11,7 @@ from mmfa_components.networks.appearance import AppearanceExtractor
 from mmfa_components.networks.blocks import channels_last, fold_norms
 from mmfa_components.networks.dense_motion import DenseMotionNetwork, heat_maps, sparse_motions
 from mmfa_components.networks.discriminator import Discriminator
-from mmfa_components.networks.expression import ExpressionDecoder, ExpressionEncoder
+from mmfa_components.networks.expression import ExpressionDecoder, ExpressionEncoder, ShapeEncoder
 from mmfa_components.networks.generator import MultiScaleGenerator
 from mmfa_components.networks.keypoint_detector import KeypointDetector, soft_argmax
 from mmfa_components.networks.model import PARTS, MMFAModel, relative_jacobian
@@ -83,6 +83,32 @@ def test_expression_encoder_and_decoder_shapes_and_negative_deformation() -> Non
     assert delta.shape == (2, 5, 3)
     assert (delta < 0).any()  # the last layer has no activation
     assert isinstance(decoder.last, nn.Linear)
+
+
+def test_features_of_shapes_have_mean_0_and_variance_1_and_gradients() -> None:
+    sizes = attrs.evolve(TINY, expression_input="shape")
+    encoder = MMFAModel(sizes).expression_encoder
+    assert isinstance(encoder, ShapeEncoder)
+    shape = (5 + torch.randn(64, 107, 3, generator=torch.Generator().manual_seed(0))).requires_grad_()
+    feature = encoder(shape)
+    assert feature.shape == (64, 8)
+    torch.testing.assert_close(feature.mean(0), torch.zeros(8), atol=1e-4, rtol=0)
+    torch.testing.assert_close(feature.var(0, unbiased=False), torch.ones(8), atol=1e-2, rtol=0)
+    (feature * torch.randn(64, 8)).sum().backward()
+    assert shape.grad is not None
+    assert (shape.grad.abs().sum((0, 2)) > 0).all()
+    encoder.eval()
+    with torch.no_grad():
+        torch.testing.assert_close(encoder(shape)[3:5], encoder(shape[3:5]), atol=1e-5, rtol=1e-4)
+        exact = encoder(shape[:4])
+        with torch.autocast("cpu", torch.bfloat16):
+            assert torch.equal(encoder(shape[:4]), exact)
+
+
+def test_normalised_features_of_images_share_no_mean() -> None:
+    encoder = ExpressionEncoder(attrs.evolve(TINY, expression_norm=True))
+    torch.testing.assert_close(encoder(image(8)).mean(0), torch.zeros(8), atol=1e-4, rtol=0)
+    assert float(ExpressionEncoder(TINY)(image(8)).detach().mean(0).abs().max()) > 1e-3
 
 
 def test_appearance_volume_shape() -> None:

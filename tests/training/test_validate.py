@@ -41,7 +41,7 @@ def returned(monkeypatch: pytest.MonkeyPatch, what: Any) -> None:
 
 
 def test_the_driving_frame_itself_scores_best(model: MMFAModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    returned(monkeypatch, lambda model, source, _, driving, __: driving)
+    returned(monkeypatch, lambda model, images, _, __: images[1:])
     figures = reconstruction_figures(model, clips((12, 1, 9)), CPU, brightness)
     assert figures["psnr"] == 100
     assert figures["landmark_distance"] == 0 < figures["landmark_distance_repeated"]
@@ -50,19 +50,19 @@ def test_the_driving_frame_itself_scores_best(model: MMFAModel, monkeypatch: pyt
 
 
 def test_the_repeated_source_has_no_correlation(model: MMFAModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    returned(monkeypatch, lambda model, source, _, driving, __: source.expand_as(driving))
+    returned(monkeypatch, lambda model, images, _, __: images[:1].expand_as(images[1:]))
     figures = reconstruction_figures(model, clips((12, 9)), CPU, brightness)
     assert figures["psnr"] == pytest.approx(figures["psnr_repeated"])
     assert figures["landmark_distance"] == pytest.approx(figures["landmark_distance_repeated"])
     assert abs(figures["mouth"]) < 0.01
-    opposite = lambda model, source, _, driving, __: 1 - driving  # noqa: E731
+    opposite = lambda model, images, _, __: 1 - images[1:]  # noqa: E731
     returned(monkeypatch, opposite)
     assert reconstruction_figures(model, clips((12, 9)), CPU, brightness)["mouth"] == pytest.approx(-1, abs=1e-3)
 
 
 def test_distances_are_in_pixels_of_the_crop(model: MMFAModel, monkeypatch: pytest.MonkeyPatch) -> None:
     """The region has side 40 of the crop and 256 of its own: 6.4 pixels there are one here."""
-    returned(monkeypatch, lambda model, source, _, driving, __: driving * 0)
+    returned(monkeypatch, lambda model, images, _, __: images[1:] * 0)
 
     def dark(region: Tensor) -> Tensor:
         return 6.4 * (region.amax((1, 2, 3)) == 0).float()[:, None, None].expand(-1, 478, 2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from mmfa_components.losses.landmarks import EYES, MOUTH, REST
+from mmfa_components.geometry.mesh_points import EYES, MOUTH, REST
 
 BROWS = REST[:20]
 CHEEKS = (152, 148, 377, 176, 400, 98, 327, 205, 425, 50, 280, 4, 1)  # chin, wings of the nose, cheeks, tip of the nose
