@@ -14,7 +14,7 @@ from plugins.mmfa.animator import AnimatorOptions, make_animator
 HERE = Path(__file__).parent
 MODEL_VERSION = "2"
 BASE_DIGEST = "4fc0e58f72f89c85fa0cbc20e682dec595a9f5daa91fff6471a9391f32799547"
-VAE_DIGEST = "3ccd3dd7ccf74170fae78aa306561dde90d6a8e37ae3f120e87e72d47f43c442"
+VAE_DIGEST = "40663869ef3c83ed46065d70a9e8de7e12ac89299f98cf742a36cf164fa99321"
 VAE, CODEC = ("mmfa_vae_base",), ("mmfa_base", "facemesh_geometry")
 LICENCE = "research use only (see MODEL_CARD.md)"
 
