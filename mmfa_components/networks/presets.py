@@ -2,7 +2,8 @@
 
 ``base`` has smaller networks, within 12 M parameters and 30 GMAC per driven frame (``python -m plugins sizes`` prints the figures), and
 differs from ``paper`` in three things that docs/training_log.md gives the reasons for: e is read from the landmarks without pose, the
-affine estimator's head sees places, and dense motion hands the generator a hint.
+affine estimator's head sees places, and dense motion hands the generator a hint. ``base_image`` is ``base`` with the paper's way of reading
+expressions, from the image; the loss of eq. 7 has something to teach there only.
 """
 
 from __future__ import annotations
@@ -95,7 +96,8 @@ PAPER = Sizes(
     generator_blocks=(6, 2, 1),
     discriminator_channels=(64, 128, 256, 512),
 )
-PRESETS = {"base": BASE, "paper": PAPER}
+BASE_IMAGE = attrs.evolve(BASE, name="base_image", expression_input="image", expression_norm=True)
+PRESETS = {"base": BASE, "base_image": BASE_IMAGE, "paper": PAPER}
 
 
 def preset(name: str) -> Sizes:

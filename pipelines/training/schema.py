@@ -24,9 +24,9 @@ class Data:
 
     folder: str = "datasets/faces"
     stills: float = attrs.field(default=0.15, validator=UNIT)
-    moved: float = attrs.field(default=0.0, validator=UNIT)
+    moved: float = attrs.field(default=0.3, validator=UNIT)
     flip: bool = True
-    jitter: float = attrs.field(default=0.0, validator=UNIT)
+    jitter: float = attrs.field(default=0.1, validator=UNIT)
     hold: Literal["auto", "device", "memory", "disk"] = "auto"
 
 
@@ -42,8 +42,8 @@ class Model:
 class LandmarkParts:
     """Weights of the three parts of the landmark loss (eq. 9)."""
 
-    mouth: float = attrs.field(default=1.0, validator=ge(0.0))
-    eyes: float = attrs.field(default=1.0, validator=ge(0.0))
+    mouth: float = attrs.field(default=1.5, validator=ge(0.0))
+    eyes: float = attrs.field(default=2.0, validator=ge(0.0))
     rest: float = attrs.field(default=0.5, validator=ge(0.0))
 
 
@@ -69,8 +69,8 @@ class Losses:
     representation: float = attrs.field(default=2.0, validator=ge(0.0))
     identity: float = attrs.field(default=5.0, validator=ge(0.0))
     landmarks: float = attrs.field(default=80.0, validator=ge(0.0))
-    guide: float = attrs.field(default=0.0, validator=ge(0.0))
-    place: float = attrs.field(default=0.0, validator=ge(0.0))
+    guide: float = attrs.field(default=20.0, validator=ge(0.0))
+    place: float = attrs.field(default=10.0, validator=ge(0.0))
     landmark_parts: LandmarkParts = attrs.field(factory=LandmarkParts)
     centred: bool = True
     levels: tuple[int, int, int] = (1, 1, 2)

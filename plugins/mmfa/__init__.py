@@ -51,7 +51,9 @@ def mmfa_weights() -> list[WeightsFile]:
     own = "train it (python -m pipelines.run train) and name the file in [weights]"
     return [
         WeightsFile("mmfa_base", HERE / "mmfa_base.safetensors", "mmfa/base/2", BASE_DIGEST, LICENCE, "trained by this project"),
+        WeightsFile("mmfa_base_image", HERE / "mmfa_base_image.safetensors", "mmfa/base_image/2", "", "", f"not shipped: {own}"),
         WeightsFile("mmfa_paper", HERE / "mmfa_paper.safetensors", "mmfa/paper/2", "", "", f"not shipped: {own}"),
         WeightsFile("mmfa_vae_base", HERE / "mmfa_vae_base.safetensors", "mmfa-vae/base/1", VAE_DIGEST, LICENCE, "trained by this project"),
+        WeightsFile("mmfa_vae_base_image", HERE / "mmfa_vae_base_image.safetensors", "mmfa-vae/base_image/1", "", "", f"not shipped: {own}"),
         WeightsFile("mmfa_vae_paper", HERE / "mmfa_vae_paper.safetensors", "mmfa-vae/paper/1", "", "", f"not shipped: {own}"),
     ]

@@ -24,7 +24,7 @@ from mmfa_components.weights import load_into
 class PartOptions:
     """Options of every MMFA part.
 
-    preset: sizes of the networks, "base" or "paper".  weights: name of the weights file; "" is the preset's own.
+    preset: sizes of the networks, "base", "base_image" or "paper".  weights: name of the weights file; "" is the preset's own.
     """
 
     preset: str = "base"

@@ -176,12 +176,13 @@ def test_generator_gives_three_sizes_each_fed_back() -> None:
 
 
 def test_a_hint_of_the_motion_reaches_the_images() -> None:
+    torch.manual_seed(0)
     sizes = attrs.evolve(TINY, motion_hint=3)
     motion, generator = DenseMotionNetwork(sizes), MultiScaleGenerator(sizes).eval()
     flow, occlusion, hint = motion(volume(), points(1), points(2), eye())
     assert hint.shape == (2, 3, 16, 16)
     with torch.no_grad():
-        one, other = (generator(volume(), flow, occlusion, h)[-1] for h in (hint, hint + 1))
+        one, other = (generator(volume(), flow, occlusion, h)[-1] for h in (hint, hint + 10 * torch.randn_like(hint)))
     assert float((one - other).abs().max()) > 1e-4
     generator(volume(), flow, occlusion, hint)[-1].sum().backward()
     assert all(p.grad is not None and float(p.grad.abs().sum()) > 0 for p in motion.hint.norm.parameters())

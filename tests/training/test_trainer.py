@@ -11,7 +11,7 @@ from tiny_training import SIZES, Pixels, clips, frozen, pipeline, use_tiny_prese
 from torch import Tensor, nn
 
 from mmfa_components.errors import TrainingError, WeightsError
-from pipelines.training.schema import Losses, Optimiser, Schedule
+from pipelines.training.schema import Data, Losses, Optimiser, Schedule
 from pipelines.training.step import Frozen
 from pipelines.training.trainer import Trainer
 
@@ -35,7 +35,10 @@ def same(a: list[Tensor], b: list[Tensor]) -> bool:
 def test_losses_come_in_at_their_steps() -> None:
     made = trainer(frozen(landmarks=lambda region: region.flatten(1)[:, : 478 * 2].reshape(-1, 478, 2)), losses=Losses(landmarks=1.0))
     first, second, third = (made.train_step(clips()) for _ in range(3))
-    always = {"perceptual", "equivariance", "keypoint_prior", "deformation_prior", "representation", "identity", "landmarks", "gradient"}
+    always = {
+        "perceptual", "equivariance", "keypoint_prior", "deformation_prior", "representation", "identity", "guide", "place", "landmarks",
+        "gradient",
+    }  # fmt: skip
     assert set(first) == set(second) == always
     assert set(third) == always | {"adversarial", "feature_matching", "discriminator"}
     assert made.step == 3
@@ -167,7 +170,7 @@ def test_before_images_are_made_only_the_networks_of_motion_learn() -> None:
     made = trainer(losses=Losses(landmarks=0.0, guide=5.0), schedule=schedule)
     before, judge = {k: v.clone() for k, v in made.model.state_dict().items()}, snapshot(made.discriminator)
     found = [made.train_step(clips()) for _ in range(2)][-1]
-    assert set(found) == {"equivariance", "keypoint_prior", "deformation_prior", "representation", "identity", "guide", "gradient"}
+    assert set(found) == {"equivariance", "keypoint_prior", "deformation_prior", "representation", "identity", "guide", "place", "gradient"}
     changed = {k.split(".")[0] for k, v in made.model.state_dict().items() if not torch.equal(v, before[k])}
     assert changed == {"keypoint_detector", "affine_estimator", "expression_encoder", "expression_decoder"}
     assert same(judge, snapshot(made.discriminator))
@@ -175,7 +178,8 @@ def test_before_images_are_made_only_the_networks_of_motion_learn() -> None:
 
 
 def test_the_guide_draws_keypoints_to_landmarks() -> None:
-    made = trainer(losses=Losses(landmarks=0.0, guide=20.0, keypoint_prior=0.0), schedule=Schedule(images_from=1000), optimiser=Optimiser(rate=3e-3))
+    made = trainer(losses=Losses(landmarks=0.0, guide=20.0, place=0.0, keypoint_prior=0.0), data=Data(folder="", moved=0.0, jitter=0.0),
+                   schedule=Schedule(images_from=1000), optimiser=Optimiser(rate=3e-3))  # fmt: skip
     data = clips((8,))
     first = float(made.train_step(data)["guide"])
     last = [float(made.train_step(data)["guide"]) for _ in range(60)][-1]
@@ -183,8 +187,10 @@ def test_the_guide_draws_keypoints_to_landmarks() -> None:
 
 
 def test_the_place_of_the_face_is_learnt() -> None:
-    made = trainer(losses=Losses(landmarks=0.0, place=20.0, keypoint_prior=0.0), schedule=Schedule(images_from=1000), optimiser=Optimiser(rate=3e-3))
-    data = clips((8,))
-    first = float(made.train_step(data)["place"])
-    last = [float(made.train_step(data)["place"]) for _ in range(60)][-1]
-    assert last < 0.7 * first
+    """On one batch that comes again and again; the pictures are noise, so that there is nothing to learn for others."""
+    losses = Losses(landmarks=0.0, guide=0.0, place=1.0, keypoint_prior=0.0, equivariance=0.0, deformation_prior=0.0, identity=0.0)
+    made = trainer(losses=losses, schedule=Schedule(images_from=1000), optimiser=Optimiser(rate=3e-3))
+    batch = made.pairs(clips((8,)))
+    made.pairs = lambda _: batch  # type: ignore[method-assign]
+    found = [float(made.train_step(clips((8,)))["place"]) for _ in range(80)]
+    assert sum(found[-5:]) / 5 < 0.5 * found[0]
