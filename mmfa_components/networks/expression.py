@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from mmfa_components.geometry.rotations import matrix_to_euler
 from mmfa_components.geometry.shape import SHAPE_POINTS
 from mmfa_components.networks.blocks import bottleneck_stages
 from mmfa_components.networks.presets import Sizes
@@ -57,6 +58,48 @@ class ShapeEncoder(nn.Module):
         with torch.autocast(device, enabled=False) if torch.amp.is_autocast_available(device) else contextlib.nullcontext():
             feature: Tensor = self.norm(self.last(self.layers(self.scale(shape.float().flatten(1)))))
         return feature
+
+
+class PosePart(nn.Module):
+    """What the head's pose puts into e: rotation (N, 3, 3) -> (N, E), zero until it is fitted.
+
+    Landmarks bend as a head turns, so that e = e' + phi(R) W, phi: yaw, pitch, their squares and product. Motions hold e', which is the
+    same in every pose, and decoding adds the pose's part again: nothing changes in a motion as it is, and a rotation that is edited or
+    taken from elsewhere brings along what it does to e. Fitted after training, since both act on the same e.
+    """
+
+    weight: Tensor
+    LIMIT = 0.7  # radians; beyond, the part stays what it is there
+
+    def __init__(self, sizes: Sizes) -> None:
+        super().__init__()
+        self.register_buffer("weight", torch.zeros(5, sizes.expression))
+
+    def forward(self, rotation: Tensor) -> Tensor:
+        """The pose's part of e."""
+        return self.terms(rotation) @ self.weight
+
+    def terms(self, rotation: Tensor) -> Tensor:
+        """phi(R) (N, 5)."""
+        yaw, pitch, _ = matrix_to_euler(rotation.float())
+        yaw, pitch = yaw.clamp(-self.LIMIT, self.LIMIT), pitch.clamp(-self.LIMIT, self.LIMIT)
+        return torch.stack([yaw, pitch, yaw * yaw, pitch * pitch, yaw * pitch], -1)
+
+    @torch.no_grad()
+    def fit(self, feature: Tensor, rotation: Tensor, lengths: Tensor) -> None:
+        """Least squares over clips, each less its own mean, so that who somebody is does not count.
+
+        feature: (T, E) raw e.  rotation: (T, 3, 3).  lengths: (C,) frames of each clip, in order, sum T.
+        """
+        terms = _less_clip_means(self.terms(rotation).double(), lengths)
+        wanted = _less_clip_means(feature.double(), lengths)
+        square = terms.mT @ terms
+        ridge = 1e-3 * square.diagonal().clamp_min(1e-9).diag()
+        self.weight.copy_(torch.linalg.solve(square + ridge, terms.mT @ wanted))
+
+
+def _less_clip_means(values: Tensor, lengths: Tensor) -> Tensor:
+    return torch.cat([part - part.mean(0) for part in values.split(lengths.tolist())])
 
 
 def expression_encoder(sizes: Sizes) -> nn.Module:

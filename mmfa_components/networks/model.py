@@ -9,7 +9,7 @@ from mmfa_components.geometry.compose import compose_points
 from mmfa_components.networks.affine import AffineEstimator
 from mmfa_components.networks.appearance import AppearanceExtractor
 from mmfa_components.networks.dense_motion import DenseMotionNetwork
-from mmfa_components.networks.expression import ExpressionDecoder, expression_encoder
+from mmfa_components.networks.expression import ExpressionDecoder, PosePart, expression_encoder
 from mmfa_components.networks.generator import MultiScaleGenerator
 from mmfa_components.networks.keypoint_detector import KeypointDetector
 from mmfa_components.networks.presets import Sizes
@@ -31,6 +31,7 @@ class MMFAModel(nn.Module):
         self.affine_estimator = AffineEstimator(sizes)
         self.expression_encoder = expression_encoder(sizes)
         self.expression_decoder = ExpressionDecoder(sizes)
+        self.expression_pose = PosePart(sizes)  # of motions; training works on e itself
         self.appearance_extractor = AppearanceExtractor(sizes)
         self.dense_motion = DenseMotionNetwork(sizes)
         self.generator = MultiScaleGenerator(sizes)

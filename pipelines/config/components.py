@@ -25,7 +25,7 @@ CALLS: Mapping[str, tuple[Records, Records]] = {
     "rotation_estimator": ((r.Frames, r.Landmarks), (r.Rotation,)),
     "keypoint_detector": ((r.Frames,), (r.CanonicalKeypoints,)),
     "affine_estimator": ((r.Frames,), (r.Affine,)),
-    "expression_codec": ((r.Frames, r.Landmarks, r.Expression, r.CanonicalKeypoints), (r.Expression, r.Deformation)),
+    "expression_codec": ((r.Frames, r.Landmarks, r.Expression, r.CanonicalKeypoints, r.Rotation), (r.Expression, r.Deformation)),
     "expression_vae": ((r.Expression,), (r.Latent,)),
     "appearance_extractor": ((r.Frames,), (r.Appearance,)),
     "dense_motion": ((r.Appearance, r.Keypoints), (r.DenseMotion,)),

@@ -9,6 +9,7 @@ from pathlib import Path
 import attrs
 import torch
 
+from mmfa_components.networks.model import MMFAModel
 from pipelines.training.checkpoint import save_checkpoint, save_model, save_weights
 from pipelines.training.dataset import FaceClips
 from pipelines.training.logs import TrainingLog
@@ -72,13 +73,13 @@ def train(
             if log is not None and held_out is not None and run.validate and step % run.validate == 0:
                 log.figures(step, reconstruction_figures(trainer.averaged, held_out, trainer.device, trainer.frozen.landmarks))
             if run.save and step % run.save == 0:
-                save_all(trainer, folder, saved)
+                save_all(trainer, folder, saved, clips)
                 last_saved = step
     except KeyboardInterrupt:
         interrupted = True
     seconds = max(time.monotonic() - start, 1e-6)
     if trainer.step != last_saved or not (folder / CHECKPOINT).exists():
-        save_all(trainer, folder, saved)
+        save_all(trainer, folder, saved, clips)
     figures: dict[str, float] = {}
     if log is not None and held_out is not None and not interrupted:
         log.picture(trainer.step, picture_of(trainer.averaged, held_out, trainer.device))
@@ -92,15 +93,27 @@ def weighted(losses: dict[str, float], pipeline: TrainPipeline) -> float:
     return sum(value * getattr(pipeline.losses, name, 0.0) for name, value in losses.items())
 
 
-def save_all(trainer: Trainer, folder: Path, saved: Saved) -> None:
+def save_all(trainer: Trainer, folder: Path, saved: Saved, clips: FaceClips) -> None:
     """Write the checkpoint, and the averaged weights as a file to ship."""
     if trainer.group.first:
+        fit_pose_part(trainer.averaged, clips, trainer.device)
         sizes = trainer.model.sizes
         facts = {"samples": str(trainer.samples), "steps": str(trainer.step)}
         save_model(folder / f"mmfa_{sizes.name}.safetensors", trainer.averaged, facts)
         save_weights(folder / "discriminator.safetensors", trainer.discriminator, f"mmfa-discriminator/{sizes.name}/1", facts)
         save_checkpoint(folder / CHECKPOINT, trainer.state())
     saved(folder, trainer.step)
+
+
+@torch.no_grad()
+def fit_pose_part(model: MMFAModel, clips: FaceClips, device: torch.device) -> None:
+    """Fit what the head's pose puts into the expressions of all clips; left at zero where e is read from images."""
+    longer = int((clips.lengths > 1).sum())
+    if model.sizes.expression_input != "shape" or not longer:
+        return
+    feature = torch.cat([model.expression_encoder(part.to(device)).cpu() for part in clips.shape.split(4096)])
+    model.expression_pose.cpu().fit(feature, clips.rotation.cpu(), clips.lengths)
+    model.expression_pose.to(device)
 
 
 def _time_is_up(trainer: Trainer, start: float, limit: float | None) -> bool:

@@ -13,7 +13,7 @@ from plugins.mmfa.animator import AnimatorOptions, make_animator
 
 HERE = Path(__file__).parent
 MODEL_VERSION = "2"
-BASE_DIGEST = "4fc0e58f72f89c85fa0cbc20e682dec595a9f5daa91fff6471a9391f32799547"
+BASE_DIGEST = "7e58d5312adc1b66525ba212f893467c16edfbd6ccb526aba86210bbf0f9eb94"
 VAE_DIGEST = "40663869ef3c83ed46065d70a9e8de7e12ac89299f98cf742a36cf164fa99321"
 VAE, CODEC = ("mmfa_vae_base",), ("mmfa_base", "facemesh_geometry")
 LICENCE = "research use only (see MODEL_CARD.md)"
@@ -32,7 +32,10 @@ def mmfa_components() -> list[ComponentSpec]:
     return [
         _spec("keypoint_detector", parts.KeypointDetector, frames, (r.CanonicalKeypoints,), "2D encoder, 3D decoder, soft-argmax"),
         _spec("affine_estimator", parts.AffineEstimator, frames, (r.Affine,), "scale s > 0 and translation t"),
-        _spec("expression_codec", parts.ExpressionCodec, (r.Frames, r.MeshLandmarks), (r.Expression, r.Deformation), "e = E(I), delta = D(e, x_c)"),
+        _spec(
+            "expression_codec", parts.ExpressionCodec, (r.Frames, r.MeshLandmarks, r.Rotation), (r.Expression, r.Deformation),
+            "e = E(landmarks or image), delta = D(e, x_c)",
+        ),
         _spec("expression_vae", parts.ExpressionVAE, (r.Expression,), (r.Latent,), "Gaussian latent of e"),
         _spec("appearance_extractor", parts.AppearanceExtractor, frames, (r.Appearance,), "feature volume of a portrait"),
         _spec("dense_motion", parts.DenseMotion, posed, (r.DenseMotion,), "masks over sparse motions, occlusion"),

@@ -74,6 +74,7 @@ class MMFAAnimator:
         self.parts, self.crop_size = parts, crop_size
         self.needs = {kind: [n for n in all_needs if issubclass(n, (r.Frames, r.Landmarks)) or kind == "rotation_estimator"]
                       for kind, all_needs in needs.items()}  # fmt: skip
+        self.decodes_in_a_pose = r.Rotation in needs["expression_codec"]
 
     def encode(self, crops: r.Frames) -> r.Identity:
         """Canonical keypoints and appearance of portraits (N, 3, 256, 256)."""
@@ -98,7 +99,7 @@ class MMFAAnimator:
     def pose(self, identity: r.Identity, motion: r.Motion) -> r.Keypoints:
         """Keypoints of the identity in a motion (eq. 4, 5); one row of the identity serves all rows of the motion."""
         rows = _rows(identity, motion)
-        return compose(rows, self._deform(motion.expression, rows), motion)
+        return compose(rows, self._deform(motion.expression, rows, motion.rotation), motion)
 
     def regions(self, identity: r.Identity, source: r.Motion, landmarks: r.Landmarks) -> r.KeypointRegions:
         """Which keypoints of portraits are near the eyes and the mouth, as the landmarks (N, P, 3), in pixels of the crops, show them."""
@@ -108,7 +109,7 @@ class MMFAAnimator:
     def render_regions(self, identity: r.Identity, source: r.Motion, driving: r.RegionalMotion, regions: r.KeypointRegions) -> r.Frames:
         """As ``render``, but keypoints of the eyes and of the mouth are deformed by their own expressions."""
         rows = _rows(identity, driving)
-        rest, eyes, mouth = (self._deform(e, rows) for e in (driving.expression, driving.eyes, driving.mouth))
+        rest, eyes, mouth = (self._deform(e, rows, driving.rotation) for e in (driving.expression, driving.eyes, driving.mouth))
         posed = compose(rows, blend_regions(rest, eyes, mouth, regions), driving)
         return self._render(identity, self.pose(identity, source), posed)
 
@@ -118,8 +119,9 @@ class MMFAAnimator:
         still = r.Deformation(rows.points.new_zeros(len(driving), *rows.points.shape[1:]))
         return self._render(identity, self.pose(identity, source), compose(rows, still, driving))
 
-    def _deform(self, expression: Tensor, rows: r.CanonicalKeypoints) -> r.Deformation:
-        deformation: r.Deformation = self.parts["expression_codec"].decode(r.Expression(expression), rows)
+    def _deform(self, expression: Tensor, rows: r.CanonicalKeypoints, rotation: Tensor) -> r.Deformation:
+        posed = (r.Rotation(rotation.to(expression)),) if self.decodes_in_a_pose else ()
+        deformation: r.Deformation = self.parts["expression_codec"].decode(r.Expression(expression), rows, *posed)
         return deformation
 
     def _render(self, identity: r.Identity, source: r.Keypoints, driving: r.Keypoints) -> r.Frames:

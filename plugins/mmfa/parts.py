@@ -81,7 +81,7 @@ class AffineEstimator(_Part):
 
 
 class ExpressionCodec(_Part):
-    """Frames with their MeshLandmarks -> Expression (N, E); Expression with CanonicalKeypoints -> Deformation (N, K, 3) (eq. 4).
+    """Frames with their MeshLandmarks -> Expression (N, E); Expression, CanonicalKeypoints, Rotation -> Deformation (N, K, 3) (eq. 4).
 
     Which of both the encoder looks at is what the preset says (``expression_input``).
     """
@@ -89,21 +89,19 @@ class ExpressionCodec(_Part):
     def __init__(self, options: PartOptions, context: Context) -> None:
         super().__init__(options, context)
         self.encoder = self.load("expression_encoder", expression.expression_encoder(self.sizes))
-        self.fit: LandmarkRotation | None = None
-        if self.sizes.expression_input == "shape":
-            self.fit = context.build("rotation_estimator", "facemesh", {})
+        self.pose = self.load("expression_pose", expression.PosePart(self.sizes))
+        self.fit: LandmarkRotation = context.build("rotation_estimator", "facemesh", {})
         self.decoder = self.load("expression_decoder", expression.ExpressionDecoder(self.sizes))
 
     def encode(self, crops: r.Frames, landmarks: r.MeshLandmarks) -> r.Expression:
-        """Encode the expression of images with their landmarks in pixels of them."""
-        if self.fit is None:
-            return r.Expression(self.encoder(crops.rgb))
-        return r.Expression(self.encoder(shape_of(self.fit.frontal(landmarks))))
+        """Encode the expression of images with their landmarks in pixels of them, less what the pose puts in."""
+        seen = shape_of(self.fit.frontal(landmarks)) if self.sizes.expression_input == "shape" else crops.rgb
+        return r.Expression(self.encoder(seen) - self.pose(self.fit(landmarks).matrix))
 
-    def decode(self, expression: r.Expression, canonical: r.CanonicalKeypoints) -> r.Deformation:
-        """Deformation of canonical keypoints; one row of ``canonical`` serves all frames."""
+    def decode(self, expression: r.Expression, canonical: r.CanonicalKeypoints, rotation: r.Rotation) -> r.Deformation:
+        """Deformation of canonical keypoints in a pose; one row of ``canonical`` serves all frames."""
         points = canonical.points.expand(len(expression), -1, -1)
-        return r.Deformation(self.decoder(expression.feature, points))
+        return r.Deformation(self.decoder(expression.feature + self.pose(rotation.matrix), points))
 
 
 class ExpressionVAE(_Part):
