@@ -9,6 +9,7 @@ import torch
 from mmfa_components import records as r
 from mmfa_components.errors import ConfigError, PluginError, RecordError, WeightsError
 from mmfa_components.geometry.rotations import euler_to_matrix, geodesic_degrees
+from mmfa_components.geometry.shape import shape_of
 from mmfa_components.geometry.squares import crop_squares, region_of_detection, to_crop
 from mmfa_components.registry import Registry, load_registry
 from mmfa_components.weights import metadata
@@ -65,6 +66,20 @@ def test_asking_for_another_yaw_turns_the_head(animator, portrait, registry: Reg
     assert yaw[0] < yaw[1] < yaw[2]
     assert float(yaw[2] - yaw[0]) > 0.25  # of 0.6 asked
     assert float(geodesic_degrees(measured[1:2], own.rotation)) < 6
+
+
+@torch.inference_mode()
+def test_the_expression_is_the_encoders_less_what_the_pose_puts_in(animator, portrait) -> None:
+    crops, landmarks = portrait
+    codec = animator.parts["expression_codec"]
+    mesh = r.MeshLandmarks(landmarks.points, landmarks.presence)
+    own, raw = animator.decompose(crops, landmarks), codec.encoder(shape_of(codec.fit.frontal(mesh)))
+    rotation = codec.fit(mesh).matrix
+    torch.testing.assert_close(own.expression + codec.pose(rotation), raw, atol=1e-4, rtol=1e-4)
+    rows = animator.parts["keypoint_detector"](crops)
+    torch.testing.assert_close(codec.decode(r.Expression(own.expression), rows, r.Rotation(rotation)).delta, codec.decoder(raw, rows.points))
+    turned = euler_to_matrix(torch.tensor([0.4]), torch.zeros(1), torch.zeros(1))
+    assert float((codec.pose(turned) - codec.pose(rotation)).norm()) > 1
 
 
 @torch.inference_mode()

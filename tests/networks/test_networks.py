@@ -6,12 +6,13 @@ import torch
 from torch import nn
 
 from mmfa_components.geometry.grid import grid_points
+from mmfa_components.geometry.rotations import euler_to_matrix
 from mmfa_components.networks.affine import AffineEstimator
 from mmfa_components.networks.appearance import AppearanceExtractor
 from mmfa_components.networks.blocks import channels_last, fold_norms
 from mmfa_components.networks.dense_motion import DenseMotionNetwork, heat_maps, sparse_motions
 from mmfa_components.networks.discriminator import Discriminator
-from mmfa_components.networks.expression import ExpressionDecoder, ExpressionEncoder, ShapeEncoder
+from mmfa_components.networks.expression import ExpressionDecoder, ExpressionEncoder, PosePart, ShapeEncoder
 from mmfa_components.networks.generator import MultiScaleGenerator
 from mmfa_components.networks.keypoint_detector import KeypointDetector, soft_argmax
 from mmfa_components.networks.model import PARTS, MMFAModel, relative_jacobian
@@ -254,7 +255,7 @@ def test_vae_normalises_features_inside() -> None:
 
 
 def test_model_names_its_parts() -> None:
-    assert {name.split(".")[0] for name in MMFAModel(TINY).state_dict()} == set(PARTS)
+    assert {name.split(".")[0] for name in MMFAModel(TINY).state_dict()} == {*PARTS, "expression_pose"}
 
 
 def test_presets_by_name() -> None:
@@ -264,3 +265,17 @@ def test_presets_by_name() -> None:
     with pytest.raises(ValueError, match="bass"):
         preset("bass")
     assert attrs.evolve(BASE, name="x").keypoints == BASE.keypoints
+
+
+def test_the_pose_part_is_found_within_clips_and_is_nothing_before() -> None:
+    part = PosePart(TINY)
+    g = torch.Generator().manual_seed(0)
+    yaw, pitch = 0.4 * torch.randn(90, generator=g), 0.2 * torch.randn(90, generator=g)
+    rotation = euler_to_matrix(yaw, pitch, 0.3 * torch.randn(90, generator=g))
+    assert float(part(rotation).abs().max()) == 0
+    truth = torch.randn(5, 8, generator=g)
+    person = torch.randn(3, 8, generator=g).repeat_interleave(30, 0)  # who somebody is, other in each clip
+    part.fit(person + part.terms(rotation) @ truth, rotation, torch.tensor([30, 30, 30]))
+    torch.testing.assert_close(part.weight, truth, atol=0.05, rtol=0.05)
+    far = euler_to_matrix(torch.tensor([1.2, 0.7]), torch.zeros(2), torch.zeros(2))
+    assert torch.equal(part(far)[0], part(far)[1])  # beyond the limit it stays
