@@ -14,7 +14,7 @@ from plugins.mmfa.animator import AnimatorOptions, make_animator
 HERE = Path(__file__).parent
 MODEL_VERSION = "2"
 BASE_DIGEST = "7e58d5312adc1b66525ba212f893467c16edfbd6ccb526aba86210bbf0f9eb94"
-VAE_DIGEST = "40663869ef3c83ed46065d70a9e8de7e12ac89299f98cf742a36cf164fa99321"
+VAE_DIGEST = "7c76454c99ff987e535191840c0df07c6ecd47c5d02627796d96ed57d4df5cc3"
 VAE, CODEC = ("mmfa_vae_base",), ("mmfa_base", "facemesh_geometry")
 LICENCE = "research use only (see MODEL_CARD.md)"
 
