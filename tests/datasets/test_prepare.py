@@ -72,7 +72,8 @@ def test_faces_are_kept_and_the_rest_is_rejected_with_its_reason(folder: Path) -
     assert clips["clip.mp4"].frames == 4  # not the grey one
     data = load_clips(folder / "out", "train", "memory", CPU)
     assert sorted(data.lengths.tolist()) == [1, 4]
-    rgb, rotation, region, _ = data.frames(torch.arange(5))
+    found = data.frames(torch.arange(5))
+    rgb, rotation, region = found.rgb, found.rotation, found.region
     assert rgb.shape == (5, 3, 256, 256)
     assert max(float(a.abs().max()) for a in matrix_to_euler(rotation)) < 0.6
     torch.testing.assert_close(rotation @ rotation.transpose(1, 2), torch.eye(3).expand(5, 3, 3), atol=1e-4, rtol=0)
@@ -118,7 +119,7 @@ def test_stride_most_frames_least_frames_and_least_side(folder: Path) -> None:
 def test_square_pictures_can_be_taken_as_they_are(folder: Path) -> None:
     report, _ = run(folder, "crop.mode=none", "crop.side=64")
     assert {c.side for c in report.index.clips} == {560.0}
-    assert load_clips(folder / "out", "train", "memory", CPU).frames(torch.tensor([0]))[0].shape == (1, 3, 64, 64)
+    assert load_clips(folder / "out", "train", "memory", CPU).frames(torch.tensor([0])).rgb.shape == (1, 3, 64, 64)
 
 
 def test_several_processes_give_the_same(folder: Path) -> None:
