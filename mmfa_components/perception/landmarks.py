@@ -58,9 +58,12 @@ class LandmarkRotation:
         flipped = landmarks.points[:, self.used].float() * torch.tensor([1.0, 1.0, -1.0], device=landmarks.device)  # z to the viewer
         return procrustes(self.canonical, flipped, self.weights)
 
-    def frontal(self, landmarks: Landmarks) -> Tensor:
-        """All points (N, P, 3) without the head's pose: R^T (p - t) / s, z to the viewer, in the canonical face's units (about centimetres)."""
-        rotation, scale, translation = self.solve(landmarks)
+    def frontal(self, landmarks: Landmarks, solved: tuple[Tensor, Tensor, Tensor] | None = None) -> Tensor:
+        """All points (N, P, 3) without the head's pose: R^T (p - t) / s, z to the viewer, in the canonical face's units (about centimetres).
+
+        solved: what ``solve`` gave for these landmarks, where it is known already.
+        """
+        rotation, scale, translation = solved or self.solve(landmarks)
         flipped = landmarks.points.float() * torch.tensor([1.0, 1.0, -1.0], device=landmarks.device)
         centred = (flipped - translation[:, None]) / scale[:, None, None]
         return torch.einsum("npj,nji->npi", centred, rotation)  # rows times R is R^T p

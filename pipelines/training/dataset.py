@@ -145,8 +145,9 @@ def load_clips(folder: Path, split: str, hold: str, device: torch.device, tell: 
         regions.append(square_of_landmarks(points, REGION_RATIO))
         guides.append(points[:, list(GUIDE), :2])
         mesh = MeshLandmarks(points, points.new_ones(len(points)))
-        _, scale, translation = fit.solve(mesh)
-        shapes.append(shape_of(fit.frontal(mesh)))
+        solved = fit.solve(mesh)
+        _, scale, translation = solved
+        shapes.append(shape_of(fit.frontal(mesh, solved)))
         places.append(torch.cat([translation[:, :2], CANONICAL_UNITS * scale[:, None]], 1))
         if place != "disk":
             rgb[start : start + len(clip)] = clip.read_field("rgb").to(rgb.device)

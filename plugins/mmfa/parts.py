@@ -95,8 +95,9 @@ class ExpressionCodec(_Part):
 
     def encode(self, crops: r.Frames, landmarks: r.MeshLandmarks) -> r.Expression:
         """Encode the expression of images with their landmarks in pixels of them, less what the pose puts in."""
-        seen = shape_of(self.fit.frontal(landmarks)) if self.sizes.expression_input == "shape" else crops.rgb
-        return r.Expression(self.encoder(seen) - self.pose(self.fit(landmarks).matrix))
+        solved = self.fit.solve(landmarks)
+        seen = shape_of(self.fit.frontal(landmarks, solved)) if self.sizes.expression_input == "shape" else crops.rgb
+        return r.Expression(self.encoder(seen) - self.pose(solved[0]))
 
     def decode(self, expression: r.Expression, canonical: r.CanonicalKeypoints, rotation: r.Rotation) -> r.Deformation:
         """Deformation of canonical keypoints in a pose; one row of ``canonical`` serves all frames."""
