@@ -1,8 +1,8 @@
 """CUDA graphs: the work of each network is recorded once and replayed, so that the GPU does not wait for some thousand launches a step.
 
 The networks' parameters, losses and everything between the networks stay as they are; only what happens inside one network's forward and
-backward pass is replayed. Shapes must not change from step to step. Not with several processes: NCCL's watchdog asks the GPU for events at
-any time, which broke one recording of three on two H100s.
+backward pass is replayed. Shapes must not change from step to step. With several processes the recording comes before DDP wraps the networks,
+as torch wants it: DDP's hooks on the parameters and NCCL's first work, made during a recording, may break it.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from mmfa_components.networks.model import PARTS, MMFAModel
+from pipelines.training.buffers import buffers_kept
 
 Inputs = tuple[Tensor, ...]
 
@@ -35,16 +36,6 @@ def inputs_seen(model: MMFAModel) -> Iterator[dict[str, Inputs]]:
     finally:
         for handle in handles:
             handle.remove()
-
-
-@contextlib.contextmanager
-def buffers_kept(model: nn.Module) -> Iterator[None]:
-    """Batch statistics are after the block what they were before it."""
-    before = [b.clone() for b in model.buffers()]
-    yield
-    with torch.no_grad():
-        for buffer, old in zip(model.buffers(), before, strict=True):
-            buffer.copy_(old)
 
 
 def record_networks(model: MMFAModel, forward: Callable[[], object], precision: Callable[[], contextlib.AbstractContextManager[object]]) -> None:

@@ -113,7 +113,7 @@ class Run:
     folder: checkpoint, weights, losses.csv, TensorBoard files and pictures.  steps: total of the run, over all calls.  minutes: limit of
     this call, 0 = none.  batch: pairs a step, over all workers.  seed: of weights and of the order of the data.  device, precision: as in
     batch_reenact.toml ("auto" is bfloat16 on a GPU, float32 on a CPU).  compile: torch.compile the heavy networks (pays off in long
-    runs).  graphs: record each network as a CUDA graph (see training.graphs); only on one GPU.  channels_last: memory layout that
+    runs).  graphs: record each network as a CUDA graph (see training.graphs).  channels_last: memory layout that
     GPUs convolve faster in.  save, log, picture, validate: every how many steps; 0 = only at the end (log: never).  bad_steps: how many
     steps in a row may give a loss that is no number before the run is ended.
     """

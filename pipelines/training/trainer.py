@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Iterator
 from typing import Any
 
 import attrs
@@ -19,6 +18,7 @@ from mmfa_components.networks.discriminator import Discriminator
 from mmfa_components.networks.model import MMFAModel
 from mmfa_components.networks.presets import Sizes
 from mmfa_components.weights import load_into
+from pipelines.training.buffers import buffers_kept
 from pipelines.training.dataset import FaceClips
 from pipelines.training.graphs import record_function, record_networks
 from pipelines.training.group import Group
@@ -43,16 +43,18 @@ class Trainer:
         if run.channels_last:
             channels_last(self.model)
         self.averaged = copy.deepcopy(self.model).eval().requires_grad_(False)
-        self.generator_step = group.wrap(AnimationStep(self.model, frozen, pipeline.losses), device, some_unused=pipeline.schedule.images_from > 0)
-        self.judge = group.wrap(self.discriminator, device)
+        self.generator_step: nn.Module = AnimationStep(self.model, frozen, pipeline.losses)
+        self.judge: nn.Module = self.discriminator
         options: dict[str, Any] = {"lr": pipeline.optimiser.rate, "betas": pipeline.optimiser.betas, "fused": device.type == "cuda"}
         self.optimizer = torch.optim.Adam(self.model.parameters(), **options)
         self.judge_optimizer = torch.optim.Adam(self.discriminator.parameters(), **options)
         self.step = self.samples = self.bad = 0
-        self.to_record = run.graphs and device.type == "cuda" and group.world == 1  # NCCL's watchdog may break a recording
         if run.compile:
             for name in COMPILED:
                 getattr(self.model, name).compile()
+        self.to_record = run.graphs and device.type == "cuda"
+        if not self.to_record:
+            self._join()
 
     # ---- state ---------------------------------------------------------------------------------------------------
     def start_from(self, weights: dict[str, Tensor], where: str) -> None:
@@ -102,16 +104,16 @@ class Trainer:
         pairs, transform = self.pairs(clips)
         if self.to_record:
             self._record(pairs, transform)
-        with self._buffers_kept_when_bad() as kept:
+        with buffers_kept(self.model) as kept:
             self.discriminator.requires_grad_(False)
             with self.precision():
                 total, losses, result = self.generator_step(pairs, transform, self.discriminator if adversarial_on else None, ramp, images)
             self.optimizer.zero_grad(set_to_none=True)
             total.backward()
             gradient = nn.utils.clip_grad_norm_(self.model.parameters(), pipeline.optimiser.clip)
-            kept.good = bool(torch.isfinite(gradient))
+            kept.put_back = not bool(torch.isfinite(gradient))
         self.discriminator.requires_grad_(True)
-        if not kept.good:
+        if kept.put_back:
             self._bad_step(losses)
             return {"bad": torch.ones((), device=self.device)}
         self.bad = 0
@@ -124,14 +126,20 @@ class Trainer:
         self._average()
         return logged
 
+    def _join(self) -> None:
+        """From here on gradients are averaged over all processes."""
+        self.generator_step = self.group.wrap(self.generator_step, self.device, some_unused=self.pipeline.schedule.images_from > 0)
+        self.judge = self.group.wrap(self.discriminator, self.device)
+
     def _record(self, pairs: Pairs, transform: ImageTransform) -> None:
-        step = self.generator_step if isinstance(self.generator_step, AnimationStep) else self.generator_step.module
+        step = self.generator_step
         assert isinstance(step, AnimationStep)
         record_networks(self.model, lambda: step(pairs, transform), self.precision)
         if step.frozen.landmarks is not None:
             region = torch.rand(len(pairs), 3, REGION_SIDE, REGION_SIDE, device=self.device)
             step.frozen = attrs.evolve(step.frozen, landmarks=record_function(step.frozen.landmarks, region))
         self.to_record = False
+        self._join()
 
     def _judge_step(self, real: Tensor, fake: Tensor) -> Tensor:
         with self.precision():
@@ -161,17 +169,6 @@ class Trainer:
             if not k.is_floating_point():
                 k.copy_(n)
 
-    @contextlib.contextmanager
-    def _buffers_kept_when_bad(self) -> Iterator[_Kept]:
-        """Batch statistics change in the forward pass; put them back when the step turns out bad."""
-        before = [b.clone() for b in self.model.buffers()]
-        kept = _Kept()
-        yield kept
-        if not kept.good:
-            with torch.no_grad():
-                for buffer, old in zip(self.model.buffers(), before, strict=True):
-                    buffer.copy_(old)
-
     def _bad_step(self, losses: dict[str, Tensor]) -> None:
         self.bad += 1
         if self.bad >= self.pipeline.run.bad_steps:
@@ -179,7 +176,3 @@ class Trainer:
             what = f"{self.bad} steps in a row gave no finite {'loss' if broken else 'gradient'} ({', '.join(broken) or 'all losses are finite'})"
             fix = "lower optimiser.rate or the weights of these losses, and go on from the last checkpoint"
             raise TrainingError(what, where=f"step {self.step}", fix=fix)
-
-
-class _Kept:
-    good = False
