@@ -107,6 +107,14 @@ def bottleneck_stages(channels: tuple[int, ...], blocks: int) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
+def linear_layers(widths: tuple[int, ...]) -> nn.Sequential:
+    """A linear layer from each of ``widths`` to the next, each with batch norm and ReLU: (N, widths[0]) -> (N, widths[-1])."""
+    layers: list[nn.Module] = []
+    for before, after in itertools.pairwise(widths):
+        layers += [nn.Linear(before, after), nn.BatchNorm1d(after), nn.ReLU()]
+    return nn.Sequential(*layers)
+
+
 def fold_norms(network: nn.Module) -> None:
     """Fold every batch norm that directly follows a convolution into it, in place; for inference only (the network in eval mode).
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +10,7 @@ from torch.nn import functional
 
 from mmfa_components.geometry.rotations import matrix_to_euler
 from mmfa_components.geometry.shape import SHAPE_POINTS
-from mmfa_components.networks.blocks import bottleneck_stages
+from mmfa_components.networks.blocks import bottleneck_stages, linear_layers
 from mmfa_components.networks.presets import Sizes
 
 
@@ -45,10 +44,7 @@ class ShapeEncoder(nn.Module):
         super().__init__()
         widths = (3 * len(SHAPE_POINTS), *sizes.expression_hidden)
         self.scale = nn.BatchNorm1d(widths[0], affine=False)
-        layers: list[nn.Module] = []
-        for before, after in itertools.pairwise(widths):
-            layers += [nn.Linear(before, after), nn.BatchNorm1d(after), nn.ReLU()]
-        self.layers = nn.Sequential(*layers)
+        self.layers = linear_layers(widths)
         self.last = nn.Linear(widths[-1], sizes.expression)
         self.norm = nn.BatchNorm1d(sizes.expression, affine=False)
 
@@ -116,10 +112,7 @@ class ExpressionDecoder(nn.Module):
     def __init__(self, sizes: Sizes) -> None:
         super().__init__()
         widths = (sizes.expression + 3 * sizes.keypoints, *sizes.expression_hidden)
-        layers: list[nn.Module] = []
-        for before, after in itertools.pairwise(widths):
-            layers += [nn.Linear(before, after), nn.BatchNorm1d(after), nn.ReLU()]
-        self.layers = nn.Sequential(*layers)
+        self.layers = linear_layers(widths)
         self.last = nn.Linear(widths[-1], 3 * sizes.keypoints)
         nn.init.normal_(self.last.weight, std=1e-3)
         nn.init.zeros_(self.last.bias)
