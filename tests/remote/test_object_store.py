@@ -11,16 +11,18 @@ from typing import Any
 import attrs
 import fsspec
 import pytest
+import ray
 from disc_face import Disc, disc_registry
 from disc_media import disc_plan, swinging, write_clip, write_portrait
 from moto.server import ThreadedMotoServer
+from ray_discs import PATHS
 from rich.console import Console
 
 from cache import open_cache
 from mmfa_components.errors import MediaError, OutputError
 from pipelines.config.faults import Faults
 from pipelines.config.inputs import make_jobs, output_folder
-from pipelines.config.schema import Inputs, Plan
+from pipelines.config.schema import Inputs, Plan, Ray
 from pipelines.engines import run_plan
 from pipelines.media import content_digest, probe
 from pipelines.remote import is_url, present, staged_input, upload, url_of
@@ -99,6 +101,31 @@ def test_a_run_from_bucket_to_bucket_is_the_local_one(bucket: str, tmp_path: Pat
     assert [job.status for job in again.jobs] == ["done", "skipped"], text
     assert [i.cached for i in again.inputs if i.kind == "video"] == [{"track": True, "motion": True}]
     assert again.warnings == []
+
+
+def test_workers_of_ray_fetch_their_own_inputs(bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers inherit address and credentials from the node they run on; what they make is what one process makes of local files."""
+    fill(bucket, tmp_path)
+    monkeypatch.setenv("PYTHONPATH", PATHS)
+    ray.init(address="local", num_cpus=2, include_dashboard=False, object_store_memory=150 * 2**20, log_to_driver=False)
+    try:
+        plan = plan_of(bucket, tmp_path)
+        engine = attrs.evolve(plan.pipeline.engine, name="ray", threads=1, span=5, ray=Ray(cpus=1.0, min_actors=2))
+        plan = attrs.evolve(plan, pipeline=attrs.evolve(plan.pipeline, engine=engine))
+        report, text = run(plan)
+    finally:
+        ray.shutdown()
+    assert report.exit_code == 0, text
+    assert len(report.pool.workers) == 2
+    assert sum(w.frames for w in report.pool.workers) >= 2 * (12 + 8)
+    local = disc_plan(
+        tmp_path / "local", [tmp_path / "red.png"], [tmp_path / "clip2.mp4", tmp_path / "clip10.mp4"], engine={"threads": 1, "span": 5}
+    )
+    assert run(local)[0].exit_code == 0
+    for job in local.jobs:
+        store().get_file(f"{bucket}/out/{job.output.name}", str(tmp_path / "back.mp4"))
+        assert content_digest(tmp_path / "back.mp4") == content_digest(job.output)
+    assert [job.status for job in run(plan_of(bucket, tmp_path))[0].jobs] == ["skipped", "skipped"]
 
 
 def test_a_result_without_its_marker_or_cut_off_counts_as_not_there(bucket: str, tmp_path: Path) -> None:
