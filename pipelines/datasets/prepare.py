@@ -23,7 +23,7 @@ from pipelines.datasets.schema import DatasetPipeline, DatasetPlan, SourceFile
 from pipelines.engines.progress import Progress
 
 SECONDS_BETWEEN_INDEXES = 60.0
-START = "spawn"  # how worker processes begin; a forked process cannot use a GPU that its parent has used
+START = "spawn"  # how worker processes begin; a forked process cannot use a GPU that its parent has used, and may hang on its threads' locks
 Outcome = ClipEntry | Rejected
 
 

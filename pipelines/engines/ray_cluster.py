@@ -47,7 +47,9 @@ def connect(options: Ray) -> bool:
     try:
         ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **here)
     except (ConnectionError, RuntimeError, ValueError) as error:
-        fix = 'start it (ray start --head), correct engine.ray.address, or leave it empty to start Ray here'
+        fix = "start it (ray start --head), correct engine.ray.address, or leave it empty to start Ray here"
+        if address:
+            fix += "; where the cluster asks for a token, put it into ~/.ray/auth_token and set RAY_AUTH_MODE=token"
         raise EngineError(f"Ray cannot be started or joined ({error})", where=options.address or "engine.ray", fix=fix) from error
     return True
 

@@ -146,6 +146,14 @@ def test_the_list_is_quick_and_the_real_command_works() -> None:
     assert "torch" not in imported
 
 
+def test_folders_of_the_user_do_not_stand_before_our_packages(tmp_path: Path) -> None:
+    for name in ("cache", "pipelines", "plugins"):
+        (tmp_path / name).mkdir()
+    for module in ("pipelines.run", "plugins", "cache"):
+        done = subprocess.run([sys.executable, "-m", module, "--help"], cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+
+
 def test_a_dry_run_of_the_main_pipeline_builds_no_networks(tmp_path: Path) -> None:
     script = (
         "import sys\nfrom pipelines import run\nimport mmfa_components.registry as m\n"

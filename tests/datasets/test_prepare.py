@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import shutil
-import signal
 from fractions import Fraction
 from pathlib import Path
 
@@ -129,26 +127,25 @@ def test_several_processes_give_the_same(folder: Path) -> None:
     assert {(r.file, r.reason) for r in one.index.rejected} == {(r.file, r.reason) for r in two.index.rejected}
 
 
-def _kill(path: Path) -> str:
+DEADLY = """
+import os, signal
+from pipelines.datasets import prepare_file
+
+real = prepare_file.content_digest
+
+def deadly(path):
     if path.name == "grey.png":
         os.kill(os.getpid(), signal.SIGKILL)
-    return "x"
+    return real(path)
+
+prepare_file.content_digest = deadly
+"""
 
 
 def test_a_file_that_kills_its_worker_is_set_aside_and_the_others_are_done(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import multiprocessing
-
-    from pipelines.datasets import prepare_file
-
-    real = prepare_file.content_digest
-
-    def deadly(path: Path) -> str:
-        _kill(path)
-        return real(path)
-
-    monkeypatch.setattr(prepare_file, "content_digest", deadly)  # workers started by fork have it too
-    monkeypatch.setattr("pipelines.datasets.prepare.START", "fork")
-    assert multiprocessing.get_context("fork")
+    (folder / "site").mkdir()
+    (folder / "site" / "sitecustomize.py").write_text(DEADLY)  # Python reads it when a worker process begins
+    monkeypatch.setenv("PYTHONPATH", str(folder / "site"))
     report, _ = run(folder, "engine.workers=2")
     reasons = {Path(r.file).name: r.reason for r in report.index.rejected}
     assert reasons["grey.png"] == "its worker process died twice"

@@ -50,3 +50,22 @@ def test_the_script_submits_the_pipeline_with_the_ray_engine(tmp_path: Path) -> 
     )
     assert "--working-dir" not in submitted(tmp_path, "batch_reenact")
     assert "deploy/submit.sh" in "".join(submitted(tmp_path))
+
+
+def test_the_script_brings_the_token_where_there_is_one(tmp_path: Path) -> None:
+    fake = tmp_path / "ray"
+    fake.write_text('#!/bin/sh\necho "mode ${RAY_AUTH_MODE:-none}"\n')
+    fake.chmod(0o755)
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("RAY_AUTH")}
+
+    def mode(**changes: str) -> str:
+        environment = {**plain, "RAY": str(fake), "HOME": str(tmp_path), **changes}
+        done = subprocess.run([str(DEPLOY / "submit.sh"), "batch_reenact"], env=environment, capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    assert mode() == "mode none"
+    assert mode(RAY_AUTH_TOKEN="secret") == "mode token"
+    (tmp_path / ".ray").mkdir()
+    (tmp_path / ".ray" / "auth_token").write_text("secret")
+    assert mode() == "mode token"
+    assert mode(RAY_AUTH_MODE="disabled") == "mode disabled"
