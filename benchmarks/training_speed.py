@@ -146,7 +146,7 @@ def module_work(trainer: Trainer, clips: FaceClips) -> Iterator[tuple[str, Calla
         feature = model.expression(images, shapes)
         volume = model.appearance_extractor(pairs.source).detach()
         frame = torch.eye(3, device=images.device).expand(count, 3, 3)
-        flow, occlusion, hint = model.dense_motion(volume, canonical, canonical + 0.1, frame)
+        flow, occlusion, hint, surface = model.dense_motion(volume, canonical, canonical + 0.1, frame)
     four = feature.repeat(2, 1)[: 4 * count]
     results = [pairs.driving.clone().requires_grad_(True)]
     moving = volume.clone().requires_grad_(True)
@@ -156,7 +156,7 @@ def module_work(trainer: Trainer, clips: FaceClips) -> Iterator[tuple[str, Calla
     yield "expression_decoder (4)", lambda: [model.expression_decoder(four, canonical.repeat(4, 1, 1))]
     yield "appearance_extractor", lambda: [model.appearance_extractor(pairs.source)]
     yield "dense_motion", lambda: list(model.dense_motion(moving, canonical, canonical + 0.1, frame))
-    yield "generator", lambda: list(model.generator(moving, flow, occlusion, hint))
+    yield "generator", lambda: list(model.generator(moving, flow, occlusion, hint, pairs.source, surface))
     yield "discriminator (2)", lambda: [trainer.discriminator(torch.cat([pairs.driving, results[0]]))[0]]
     perceptual = step.frozen.perceptual
     sizes = [torch.nn.functional.avg_pool2d(results[0], k) for k in (4, 2)] + results

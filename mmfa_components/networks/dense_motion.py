@@ -12,6 +12,7 @@ from mmfa_components.geometry.apply import apply_matrix
 from mmfa_components.geometry.grid import grid_points
 from mmfa_components.networks.blocks import ConvBlock, DownBlock, UpBlock, conv
 from mmfa_components.networks.presets import Sizes
+from mmfa_components.networks.source_skip import SurfaceMotion
 
 
 def sparse_motions(source: Tensor, driving: Tensor, jacobian: Tensor, size: tuple[int, int, int]) -> Tensor:
@@ -74,9 +75,11 @@ class Hourglass(nn.Module):
 
 
 class DenseMotionNetwork(nn.Module):
-    """Volume, source and driving keypoints -> flow (N, D, H, W, 3) in [-1, 1], occlusion (N, 1, H, W) in [0, 1] and hint (N, M, H, W).
+    """Volume, source and driving keypoints -> flow (N, D, H, W, 3) in [-1, 1], occlusion (N, 1, H, W) in [0, 1], hint (N, M, H, W)
+    and surface (N, 3 or 0, H, W).
 
-    The hint, of ``sizes.motion_hint`` channels, tells the generator what moved where; without any (M = 0) this is the paper's network.
+    The hint, of ``sizes.motion_hint`` channels, tells the generator what moved where; the surface is the flow of what is seen, for
+    ``sizes.source_skip`` (see networks.source_skip). Without both (M = 0) this is the paper's network.
     """
 
     def __init__(self, sizes: Sizes) -> None:
@@ -90,9 +93,10 @@ class DenseMotionNetwork(nn.Module):
         flat = self.hourglass.channels_out * sizes.volume_depth
         self.occlusion = conv(2, flat, 1, 7)
         self.hint = ConvBlock(2, flat, sizes.motion_hint) if sizes.motion_hint else None
+        self.surface = SurfaceMotion(flat, sizes.volume_depth) if sizes.source_skip else None
 
-    def forward(self, volume: Tensor, source: Tensor, driving: Tensor, jacobian: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Estimate (flow, occlusion, hint); ``jacobian`` (N, 3, 3) as in :func:`sparse_motions`."""
+    def forward(self, volume: Tensor, source: Tensor, driving: Tensor, jacobian: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Estimate (flow, occlusion, hint, surface); ``jacobian`` (N, 3, 3) as in :func:`sparse_motions`."""
         n, size = volume.shape[0], (volume.shape[2], volume.shape[3], volume.shape[4])
         motions = sparse_motions(source.float(), driving.float(), jacobian.float(), size)  # (N, K+1, D, H, W, 3)
         small = self.compress(volume)  # (N, c, D, H, W)
@@ -109,4 +113,5 @@ class DenseMotionNetwork(nn.Module):
         x = x.flatten(1, 2)  # (N, C*D, H, W)
         occlusion: Tensor = torch.sigmoid(self.occlusion(x).float())
         hint = x[:, :0].float() if self.hint is None else self.hint(x).float()
-        return flow, occlusion, hint
+        surface = x[:, :0].float() if self.surface is None else self.surface(x, flow)
+        return flow, occlusion, hint, surface

@@ -47,11 +47,11 @@ class MMFAModel(nn.Module):
         return compose_points(canonical, delta, rotation, scale, translation)
 
     def render(
-        self, volume: Tensor, source: Tensor, source_frame: Tensor, driving: Tensor, driving_frame: Tensor
+        self, image: Tensor, volume: Tensor, source: Tensor, source_frame: Tensor, driving: Tensor, driving_frame: Tensor
     ) -> tuple[list[Tensor], Tensor]:
-        """Images (three sizes) and occlusion from a volume and posed keypoints with their frames ``s R``."""
-        flow, occlusion, hint = self.dense_motion(volume, source, driving, relative_jacobian(source_frame, driving_frame))
-        return self.generator(volume, flow, occlusion, hint), occlusion
+        """Images (three sizes) and occlusion from a source image, its volume, and posed keypoints with their frames ``s R``."""
+        flow, occlusion, hint, surface = self.dense_motion(volume, source, driving, relative_jacobian(source_frame, driving_frame))
+        return self.generator(volume, flow, occlusion, hint, image, surface), occlusion
 
 
 PARTS = (

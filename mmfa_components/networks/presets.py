@@ -1,9 +1,9 @@
 """The sizes of MMFA's networks. ``paper`` follows the public face-vid2vid line, ``base`` is the embedded default.
 
 ``base`` has smaller networks, within 12 M parameters and 30 GMAC per driven frame (``python -m plugins sizes`` prints the figures), and
-differs from ``paper`` in three things that docs/training_log.md gives the reasons for: e is read from the landmarks without pose, the
-affine estimator's head sees places, and dense motion hands the generator a hint. ``base_image`` is ``base`` with the paper's way of reading
-expressions, from the image; the loss of eq. 7 has something to teach there only.
+differs from ``paper`` in four things that docs/training_log.md gives the reasons for: e is read from the landmarks without pose, the affine
+estimator's head sees places, dense motion hands the generator a hint, and the generator sees the source image moved. ``base_image`` is
+``base`` with the paper's way of reading expressions, from the image; the loss of eq. 7 has something to teach there only.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ class Sizes:
     keypoint_ups: up-samplings of its decoder.  mask_kernel: kernel of the mask convolution.  affine_side: side of the affine
     estimator's input; affine_head: whether its last features are averaged over the image, which forgets places, or taken as they lie.
     motion_hint: channels that dense motion hands to the generator beside flow and occlusion (none in the paper), for what a warp cannot
-    show, such as closed eyes.  latent Z: size of the VAE's latent.
+    show, such as closed eyes.  source_skip: whether the generator also sees the source image, moved (not in the paper; see
+    networks.source_skip).  latent Z: size of the VAE's latent.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Sizes:
     mask_kernel: int = 3
     motion_variance: float = 0.01
     motion_hint: int = 0
+    source_skip: bool = False
     generator_channels: tuple[int, int, int] = (160, 96, 48)
     generator_blocks: tuple[int, int, int] = (2, 1, 1)
     discriminator_channels: tuple[int, ...] = (48, 96, 192, 256)
@@ -71,7 +73,7 @@ class Sizes:
         return int(self.image // 2 ** (len(self.appearance_channels) - 1))
 
 
-BASE = Sizes("base", affine_head="grid", motion_hint=32, expression_input="shape")
+BASE = Sizes("base", affine_head="grid", motion_hint=32, source_skip=True, expression_input="shape")
 PAPER = Sizes(
     "paper",
     keypoints=15,

@@ -48,7 +48,7 @@ def size_table(preset_name: str = "base") -> list[SizeRow]:
         points, matrix = torch.empty(1, sizes.keypoints, 3), torch.empty(1, 3, 3)
         feature, shape = torch.empty(1, sizes.expression), torch.empty(1, len(SHAPE_POINTS), 3)
         flow, occlusion = torch.empty(1, sizes.volume_depth, side, side, 3), torch.empty(1, 1, side, side)
-        hint = torch.empty(1, sizes.motion_hint, side, side)
+        hint, surface = torch.empty(1, sizes.motion_hint, side, side), torch.empty(1, 3 * sizes.source_skip, side, side)
         runs: list[tuple[str, nn.Module, Callable[[], Any], str]] = [
             ("keypoint_detector", model.keypoint_detector, lambda: model.keypoint_detector(image), "portrait"),
             ("appearance_extractor", model.appearance_extractor, lambda: model.appearance_extractor(image), "portrait"),
@@ -56,7 +56,7 @@ def size_table(preset_name: str = "base") -> list[SizeRow]:
             ("expression_encoder", model.expression_encoder, lambda: model.expression(image, shape), "driven frame"),
             ("expression_decoder", model.expression_decoder, lambda: model.expression_decoder(feature, points), "driven frame"),
             ("dense_motion", model.dense_motion, lambda: model.dense_motion(volume, points, points, matrix), "driven frame"),
-            ("generator", model.generator, lambda: model.generator(volume, flow, occlusion, hint), "driven frame"),
+            ("generator", model.generator, lambda: model.generator(volume, flow, occlusion, hint, image, surface), "driven frame"),
             ("expression_vae", vae, lambda: vae(feature), "expression"),
             ("discriminator", judge, lambda: judge(image), "training"),
         ]

@@ -108,21 +108,23 @@ class Latent(Record):
 
 @attrs.frozen(eq=False)
 class Appearance(Record):
-    """Appearance volume of a portrait (f_s).
+    """Appearance of a portrait.
 
-    volume: (N, C, D, H, W) float.
+    volume: (N, C, D, H, W) float, features (f_s).  image: (N, 3, S, S) float in [0, 1], the portrait itself.
     """
 
     volume: Tensor = tensor("N", "C", "D", "H", "W")
+    image: Tensor = tensor("N", 3, "S", "S")
 
 
 @attrs.frozen(eq=False)
 class Identity(Record):
     """All that is kept of a portrait: computed once, used for every driven frame.
 
-    canonical: (N, K, 3) float, canonical keypoints.  volume: (N, C, D, H, W) float, appearance.  N is 1 for a portrait and the
-    number of frames for a video used as source.
+    canonical: (N, K, 3) float, canonical keypoints.  volume, image: its appearance, (N, C, D, H, W) float and (N, 3, S, S) float in
+    [0, 1].  N is 1 for a portrait and the number of frames for a video used as source.
     """
 
     canonical: Tensor = tensor("N", "K", 3)
     volume: Tensor = tensor("N", "C", "D", "H", "W")
+    image: Tensor = tensor("N", 3, "S", "S")

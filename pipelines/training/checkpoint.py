@@ -16,7 +16,7 @@ from mmfa_components.errors import TrainingError
 from mmfa_components.networks.model import MMFAModel
 from mmfa_components.networks.presets import Sizes
 
-REVISION = 2
+REVISION = 3
 """Of what the tensors of weights files are."""
 
 

@@ -96,7 +96,8 @@ def weighted(losses: dict[str, float], pipeline: TrainPipeline) -> float:
 def save_all(trainer: Trainer, folder: Path, saved: Saved, clips: FaceClips) -> None:
     """Write the checkpoint, and the averaged weights as a file to ship."""
     if trainer.group.first:
-        fit_pose_part(trainer.averaged, clips, trainer.device)
+        if any(p.requires_grad for p in trainer.model.expression_encoder.parameters()):  # else it fits already
+            fit_pose_part(trainer.averaged, clips, trainer.device)
         sizes = trainer.model.sizes
         facts = {"samples": str(trainer.samples), "steps": str(trainer.step)}
         save_model(folder / f"mmfa_{sizes.name}.safetensors", trainer.averaged, facts)

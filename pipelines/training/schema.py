@@ -32,10 +32,15 @@ class Data:
 
 @attrs.frozen
 class Model:
-    """preset: sizes of the networks.  start: weights file a new run starts from, "" for random weights."""
+    """preset: sizes of the networks.  start: weights file a new run starts from, "" for random weights.
+
+    trained: networks, or parts of them by their names in a weights file ("generator", "dense_motion.surface"), that are trained; the others
+    stay as they are, batch statistics included. Empty: all.
+    """
 
     preset: str = "base"
     start: str = ""
+    trained: tuple[str, ...] = ()
 
 
 @attrs.frozen

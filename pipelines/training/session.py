@@ -13,6 +13,7 @@ from mmfa_components.errors import DatasetError
 from mmfa_components.networks.presets import preset
 from mmfa_components.weights import read_weights
 from pipelines.datasets.index import DatasetIndex
+from pipelines.engines.progress import Progress
 from pipelines.stages.components import resolve_device
 from pipelines.training.checkpoint import architecture, load_checkpoint
 from pipelines.training.dataset import FaceClips, load_clips
@@ -51,7 +52,7 @@ def run_session(
         if console is not None and group.first:
             console.print(text, highlight=False, markup=False, soft_wrap=True)
 
-    clips, held_out = _data(pipeline, device, group, say)
+    clips, held_out = _data(pipeline, device, group, say, console if console is not None and group.first else Console(quiet=True))
     sizes = preset(pipeline.model.preset)
     trainer = Trainer(sizes, pipeline, frozen or frozen_networks(pipeline, device), device, group)
     checkpoint = folder / CHECKPOINT
@@ -72,20 +73,27 @@ def run_session(
             log.close()
 
 
-def _data(pipeline: TrainPipeline, device: torch.device, group: Group, say: Callable[[str], None]) -> tuple[FaceClips, FaceClips | None]:
+def _data(
+    pipeline: TrainPipeline, device: torch.device, group: Group, say: Callable[[str], None], console: Console
+) -> tuple[FaceClips, FaceClips | None]:
     folder, hold = Path(pipeline.data.folder), pipeline.data.hold
-    say(f"reading {folder}")
-    clips = load_clips(folder, "train", hold, device)
+    index = DatasetIndex.read(folder)
+
+    def read(split: str) -> FaceClips:
+        with Progress(console, 1) as progress:
+            progress.start(f"read {split} of {folder}", sum(c.frames for c in index.clips if c.split == split))
+            return load_clips(folder, split, hold, device, progress.advance)
+
+    clips = read("train")
     sizes = preset(pipeline.model.preset)
-    crop = DatasetIndex.read(folder).crop
-    if crop != sizes.image:
+    if index.crop != sizes.image:
         fix = f"prepare it with crop.side = {sizes.image}, or choose another model.preset"
-        raise DatasetError(f"its crops have {crop} pixels, the networks take {sizes.image}", where=str(folder), fix=fix)
+        raise DatasetError(f"its crops have {index.crop} pixels, the networks take {sizes.image}", where=str(folder), fix=fix)
     say(f"{len(clips)} frames in {len(clips.lengths)} clips and portraits to learn from")
     if not group.first:
         return clips, None
     try:
-        held_out = load_clips(folder, "val", hold, device)
+        held_out = read("val")
     except DatasetError:
         say("no held-out people in this data set: no figures will be given")
         return clips, None

@@ -96,7 +96,7 @@ class AnimationStep(nn.Module):
         result: Tensor | None = None
         if render:
             volume = model.appearance_extractor(pairs.source)
-            results, _ = model.render(volume, points_s, frame_s, points_d, frame_d)
+            results, _ = model.render(pairs.source, volume, points_s, frame_s, points_d, frame_d)
             result = results[-1]
             losses |= self._image_losses(results, pairs, discriminator, ramp)
         total = torch.stack([self._weight(name, ramp) * value.float() for name, value in losses.items()]).sum()

@@ -30,7 +30,8 @@ def reconstruct(model: MMFAModel, images: Tensor, rotations: Tensor, shapes: Ten
     points = model.pose(canonical.expand(count + 1, -1, -1), feature, rotations, scale, translation)
     frame = scale[:, None, None] * rotations
     volume = model.appearance_extractor(source).expand(count, -1, -1, -1, -1)
-    out, _ = model.render(volume, points[:1].expand(count, -1, -1), frame[:1].expand(count, -1, -1), points[1:], frame[1:])
+    still, posed, turned = (t[:1].expand(count, *t.shape[1:]) for t in (images, points, frame))
+    out, _ = model.render(still, volume, posed, turned, points[1:], frame[1:])
     return out[-1]
 
 

@@ -12,7 +12,7 @@ from plugins.mmfa import parts
 from plugins.mmfa.animator import AnimatorOptions, make_animator
 
 HERE = Path(__file__).parent
-MODEL_VERSION = "2"
+MODEL_VERSION = "3"
 BASE_DIGEST = "7e58d5312adc1b66525ba212f893467c16edfbd6ccb526aba86210bbf0f9eb94"
 VAE_DIGEST = "7c76454c99ff987e535191840c0df07c6ecd47c5d02627796d96ed57d4df5cc3"
 VAE, CODEC = ("mmfa_vae_base",), ("mmfa_base", "facemesh_geometry")
@@ -53,9 +53,9 @@ def mmfa_weights() -> list[WeightsFile]:
     """The shipped ``base`` model, and names under which a user's own files can be given."""
     own = "train it (python -m pipelines.run train) and name the file in [weights]"
     return [
-        WeightsFile("mmfa_base", HERE / "mmfa_base.safetensors", "mmfa/base/2", BASE_DIGEST, LICENCE, "trained by this project"),
-        WeightsFile("mmfa_base_image", HERE / "mmfa_base_image.safetensors", "mmfa/base_image/2", "", "", f"not shipped: {own}"),
-        WeightsFile("mmfa_paper", HERE / "mmfa_paper.safetensors", "mmfa/paper/2", "", "", f"not shipped: {own}"),
+        WeightsFile("mmfa_base", HERE / "mmfa_base.safetensors", "mmfa/base/3", BASE_DIGEST, LICENCE, "trained by this project"),
+        WeightsFile("mmfa_base_image", HERE / "mmfa_base_image.safetensors", "mmfa/base_image/3", "", "", f"not shipped: {own}"),
+        WeightsFile("mmfa_paper", HERE / "mmfa_paper.safetensors", "mmfa/paper/3", "", "", f"not shipped: {own}"),
         WeightsFile("mmfa_vae_base", HERE / "mmfa_vae_base.safetensors", "mmfa-vae/base/1", VAE_DIGEST, LICENCE, "trained by this project"),
         WeightsFile("mmfa_vae_base_image", HERE / "mmfa_vae_base_image.safetensors", "mmfa-vae/base_image/1", "", "", f"not shipped: {own}"),
         WeightsFile("mmfa_vae_paper", HERE / "mmfa_vae_paper.safetensors", "mmfa-vae/paper/1", "", "", f"not shipped: {own}"),

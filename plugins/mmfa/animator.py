@@ -80,7 +80,7 @@ class MMFAAnimator:
         """Canonical keypoints and appearance of portraits (N, 3, 256, 256)."""
         canonical: r.CanonicalKeypoints = self.parts["keypoint_detector"](crops)
         appearance: r.Appearance = self.parts["appearance_extractor"](crops)
-        return r.Identity(canonical.points, appearance.volume)
+        return r.Identity(canonical.points, appearance.volume, appearance.image)
 
     def decompose(self, crops: r.Frames, landmarks: r.Landmarks) -> r.Motion:
         """Rotation, scale, translation and expression of frames (N, 3, 256, 256); landmarks in pixels of the crops."""
@@ -125,7 +125,7 @@ class MMFAAnimator:
         return deformation
 
     def _render(self, identity: r.Identity, source: r.Keypoints, driving: r.Keypoints) -> r.Frames:
-        appearance = r.Appearance(identity.volume)
+        appearance = r.Appearance(identity.volume, identity.image)
         flow: r.DenseMotion = self.parts["dense_motion"](appearance, source, driving)
         rendering: r.Rendering = self.parts["generator"](appearance, flow)
         return r.Frames(rendering.image.clamp(0, 1))

@@ -135,7 +135,7 @@ class AppearanceExtractor(_Part):
     def __call__(self, crops: r.Frames) -> r.Appearance:
         """Extract the volume."""
         with self.autocast():
-            return r.Appearance(self.network(crops.rgb).float())
+            return r.Appearance(self.network(crops.rgb).float(), crops.rgb)
 
 
 class DenseMotion(_Part):
@@ -163,9 +163,9 @@ class Generator(_Part):
 
     def __call__(self, appearance: r.Appearance, motion: r.DenseMotion) -> r.Rendering:
         """Generate images of three sizes."""
-        volume = appearance.volume.expand(len(motion), -1, -1, -1, -1)
+        volume, image = appearance.volume.expand(len(motion), -1, -1, -1, -1), appearance.image.expand(len(motion), -1, -1, -1)
         with self.autocast():
-            return r.Rendering(*self.network(volume, motion.flow, motion.occlusion, motion.hint))
+            return r.Rendering(*self.network(volume, motion.flow, motion.occlusion, motion.hint, image, motion.surface))
 
 
 class Discriminator(_Part):

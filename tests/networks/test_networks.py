@@ -147,9 +147,9 @@ def test_relative_jacobian_is_the_product_with_the_inverse() -> None:
 
 def test_dense_motion_shapes_ranges_and_gradient() -> None:
     network = DenseMotionNetwork(TINY)
-    flow, occlusion, hint = network(volume(), points(1), points(2), eye())
+    flow, occlusion, hint, surface = network(volume(), points(1), points(2), eye())
     assert flow.shape == (2, 3, 16, 16, 3)
-    assert hint.shape == (2, 0, 16, 16)
+    assert hint.shape == surface.shape == (2, 0, 16, 16)
     assert occlusion.shape == (2, 1, 16, 16)
     assert occlusion.min() >= 0
     assert occlusion.max() <= 1
@@ -168,7 +168,7 @@ def test_flow_is_exact_under_autocast() -> None:
 def test_generator_gives_three_sizes_each_fed_back() -> None:
     network = MultiScaleGenerator(TINY)
     flow = grid_points((3, 16, 16), torch.device("cpu")).expand(2, 3, 16, 16, 3)
-    images = network(volume(), flow, torch.ones(2, 1, 16, 16), torch.zeros(2, 0, 16, 16))
+    images = network(volume(), flow, torch.ones(2, 1, 16, 16), torch.zeros(2, 0, 16, 16), torch.zeros(2, 3, 64, 64), torch.zeros(2, 0, 16, 16))
     assert [tuple(i.shape) for i in images] == [(2, 3, 16, 16), (2, 3, 32, 32), (2, 3, 64, 64)]
     assert all(0 <= float(i.detach().min()) <= float(i.detach().max()) <= 1 for i in images)
     images[-1].sum().backward()
@@ -180,12 +180,13 @@ def test_a_hint_of_the_motion_reaches_the_images() -> None:
     torch.manual_seed(0)
     sizes = attrs.evolve(TINY, motion_hint=3)
     motion, generator = DenseMotionNetwork(sizes), MultiScaleGenerator(sizes).eval()
-    flow, occlusion, hint = motion(volume(), points(1), points(2), eye())
+    flow, occlusion, hint, surface = motion(volume(), points(1), points(2), eye())
     assert hint.shape == (2, 3, 16, 16)
+    image = torch.zeros(2, 3, 64, 64)
     with torch.no_grad():
-        one, other = (generator(volume(), flow, occlusion, h)[-1] for h in (hint, hint + 10 * torch.randn_like(hint)))
+        one, other = (generator(volume(), flow, occlusion, h, image, surface)[-1] for h in (hint, hint + 10 * torch.randn_like(hint)))
     assert float((one - other).abs().max()) > 1e-4
-    generator(volume(), flow, occlusion, hint)[-1].sum().backward()
+    generator(volume(), flow, occlusion, hint, image, surface)[-1].sum().backward()
     assert all(p.grad is not None and float(p.grad.abs().sum()) > 0 for p in motion.hint.norm.parameters())
 
 

@@ -1,0 +1,45 @@
+"""Training some of the networks only."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from test_trainer import trainer
+from tiny_training import clips
+
+from mmfa_components.errors import TrainingError
+from pipelines.training.schema import Model
+
+
+def test_what_is_not_named_stays_as_it_is_to_the_last_buffer() -> None:
+    made = trainer(model=Model("tiny", trained=("generator", "dense_motion.occlusion")))
+    before = {name: value.clone() for name, value in made.model.state_dict().items()}
+    for _ in range(3):
+        losses = made.train_step(clips())
+    assert "equivariance" in losses  # told, though nothing learns from it
+    changed = {name for name, value in made.model.state_dict().items() if not torch.equal(value, before[name])}
+    assert {name.split(".")[0] for name in changed} == {"generator", "dense_motion"}
+    assert {name for name in changed if name.startswith("dense_motion")} == {"dense_motion.occlusion.weight", "dense_motion.occlusion.bias"}
+    assert any("running_mean" in name for name in changed)
+    assert {name for name, p in made.model.named_parameters() if not p.requires_grad}.isdisjoint(changed)
+
+
+def test_going_on_with_some_networks_is_the_same_as_never_having_stopped() -> None:
+    unbroken, first, second = (trainer(model=Model("tiny", trained=("generator",))) for _ in range(3))
+    for _ in range(4):
+        unbroken.train_step(clips())
+    for _ in range(2):
+        first.train_step(clips())
+    second.restore(first.state(), "here")
+    for _ in range(2):
+        second.train_step(clips())
+    one, other = unbroken.model.state_dict(), second.model.state_dict()
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_a_name_of_nothing_is_refused_with_the_nearest_one() -> None:
+    with pytest.raises(TrainingError, match="'generater'") as caught:
+        trainer(model=Model("tiny", trained=("generater",)))
+    assert "generator" in caught.value.fix
+    with pytest.raises(TrainingError, match="nothing to train"):
+        trainer(model=Model("tiny", trained=("expression_pose",)))  # fitted, not trained
