@@ -13,7 +13,7 @@ from plugins.mmfa.animator import AnimatorOptions, make_animator
 
 HERE = Path(__file__).parent
 MODEL_VERSION = "3"
-BASE_DIGEST = "7e58d5312adc1b66525ba212f893467c16edfbd6ccb526aba86210bbf0f9eb94"
+BASE_DIGEST = "817749593f002cb85fb66aeb57c77a09cd49a56064e5c80ab8d0a997d913a406"
 VAE_DIGEST = "7c76454c99ff987e535191840c0df07c6ecd47c5d02627796d96ed57d4df5cc3"
 VAE, CODEC = ("mmfa_vae_base",), ("mmfa_base", "facemesh_geometry")
 LICENCE = "research use only (see MODEL_CARD.md)"
