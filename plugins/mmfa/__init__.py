@@ -14,7 +14,7 @@ from plugins.mmfa.animator import AnimatorOptions, make_animator
 HERE = Path(__file__).parent
 MODEL_VERSION = "3"
 BASE_DIGEST = "817749593f002cb85fb66aeb57c77a09cd49a56064e5c80ab8d0a997d913a406"
-VAE_DIGEST = "7c76454c99ff987e535191840c0df07c6ecd47c5d02627796d96ed57d4df5cc3"
+VAE_DIGEST = "8d9231ee406db7bf390acffde04bd1ff8d7f8fbc1ca0fe3a8ae560b4dac03ab9"
 VAE, CODEC = ("mmfa_vae_base",), ("mmfa_base", "facemesh_geometry")
 LICENCE = "research use only (see MODEL_CARD.md)"
 

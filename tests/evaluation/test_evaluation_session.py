@@ -206,7 +206,7 @@ def table(label: str, *changes: str) -> str:
 
 def test_variants_are_trained_alike_and_measured_side_by_side(tmp_path: Path, training: Path, clip: Path) -> None:
     registry = load_registry()
-    registry.add(Plugin("tiny", "tests", "1", "tiny", weights=(WeightsFile("mmfa_tiny", tmp_path / "none.safetensors", "mmfa/tiny/2"),)))
+    registry.add(Plugin("tiny", "tests", "1", "tiny", weights=(WeightsFile("mmfa_tiny", tmp_path / "none.safetensors", "mmfa/tiny/3"),)))
     none = ("losses.landmarks=0.0",)
     file = ablation(tmp_path, training, clip, table("base", "losses.representation=0.0", *none), table("+ L_ssl", *none))
     plan = ABLATE.load(file, (), registry)

@@ -75,7 +75,7 @@ def test_a_run_leaves_its_files(data: Path, tmp_path: Path) -> None:
     assert result.figures["psnr"] > 5
     assert result.figures["psnr_repeated"] > 5
     assert "11 frames in 3 clips and portraits to learn from" in text
-    assert metadata(tmp_path / "mmfa_tiny.safetensors")["architecture"] == "mmfa/tiny/2"
+    assert metadata(tmp_path / "mmfa_tiny.safetensors")["architecture"] == "mmfa/tiny/3"
     assert metadata(tmp_path / "mmfa_tiny.safetensors")["samples"] == "32"
     assert [r["step"] for r in rows(tmp_path)] == [str(i) for i in range(1, 9)]
     assert rows(tmp_path)[0]["adversarial"] == ""
