@@ -7,20 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import attrs
-import torch
 from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
 from mmfa_components.errors import MMFAError
-from mmfa_components.networks.model import MMFAModel
-from mmfa_components.networks.presets import preset
+from mmfa_components.networks.presets import PRESETS, preset
 from mmfa_components.registry import Registry
 from pipelines.config.components import check_weights
 from pipelines.config.faults import Faults
 from pipelines.config.load import read_pipeline
 from pipelines.datasets.index import DatasetIndex
 from pipelines.kinds import Kind, Report
-from pipelines.training.frozen_parts import freeze_all_but
 from pipelines.training.schema import TrainPipeline, TrainPlan
 
 
@@ -33,7 +30,6 @@ def load(path: Path, overrides: Sequence[str], registry: Registry) -> TrainPlan:
     checks: list[tuple[str, Callable[[], object]]] = [
         ("model.preset", lambda: preset(pipeline.model.preset)),
         ("run.device", lambda: resolve_device(pipeline.run.device)),
-        ("model.trained", lambda: check_trained(pipeline)),
         ("data.folder", lambda: DatasetIndex.read(Path(pipeline.data.folder))),
     ]
     for where, check in checks:
@@ -41,16 +37,27 @@ def load(path: Path, overrides: Sequence[str], registry: Registry) -> TrainPlan:
             check()
         except MMFAError as error:
             faults.add_error(error, where)
+    _check_trained(pipeline, faults)
     _check_files(pipeline, registry, faults)
     _check_scale(pipeline, faults)
     faults.raise_if_any(str(path))
     return TrainPlan(pipeline, path)
 
 
-def check_trained(pipeline: TrainPipeline) -> None:
-    """Raises TrainingError for a name in ``model.trained`` that the preset's networks do not have."""
-    with torch.device("meta"):  # nothing is computed
-        freeze_all_but(MMFAModel(preset(pipeline.model.preset)), pipeline.model.trained)
+def _check_trained(pipeline: TrainPipeline, faults: Faults) -> None:
+    model = pipeline.model
+    if not model.trained or model.preset not in PRESETS:  # an unknown preset is told already
+        return
+    import torch
+
+    from mmfa_components.networks.model import MMFAModel
+    from pipelines.training.frozen_parts import freeze_all_but
+
+    try:
+        with torch.device("meta"):  # nothing is computed
+            freeze_all_but(MMFAModel(preset(model.preset)), model.trained)
+    except MMFAError as error:
+        faults.add_error(error)
 
 
 def _check_scale(pipeline: TrainPipeline, faults: Faults) -> None:

@@ -18,15 +18,15 @@ def freeze_all_but(model: nn.Module, trained: Sequence[str]) -> None:
         return
     names = [name for name, _ in model.named_parameters()]
     for wanted in trained:
-        if not any(_under(name, wanted) for name in names):
+        if not any(_under(name, (wanted,)) for name in names):
             parts = [name for name, part in model.named_children() if any(True for _ in part.parameters())]
             raise TrainingError(f"nothing to train is called {wanted!r}", where="model.trained", fix=did_you_mean(wanted, parts))
     for name, parameter in model.named_parameters():
-        parameter.requires_grad_(any(_under(name, wanted) for wanted in trained))
+        parameter.requires_grad_(_under(name, trained))
     for name, module in model.named_modules():
-        if not any(True for _ in module.children()) and not any(_under(name, wanted) for wanted in trained):
+        if not any(True for _ in module.children()) and not _under(name, trained):
             module.eval()
 
 
-def _under(name: str, part: str) -> bool:
-    return name == part or name.startswith(part + ".")
+def _under(name: str, parts: Sequence[str]) -> bool:
+    return any(name == part or name.startswith(part + ".") for part in parts)

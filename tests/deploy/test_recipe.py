@@ -28,11 +28,17 @@ def test_the_cluster_file_has_what_the_launcher_needs() -> None:
     assert known.keys() - fields.keys() == set()  # no key that Ray does not know
 
 
+def fake_ray(folder: Path, command: str) -> Path:
+    """A program in place of ray."""
+    fake = folder / "ray"
+    fake.write_text(f"#!/bin/sh\n{command}\n")
+    fake.chmod(0o755)
+    return fake
+
+
 def submitted(tmp_path: Path, *arguments: str) -> list[str]:
     """The command line that the script would give to ray."""
-    fake = tmp_path / "ray"
-    fake.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
-    fake.chmod(0o755)
+    fake = fake_ray(tmp_path, 'printf "%s\\n" "$@"')
     done = subprocess.run(
         [str(DEPLOY / "submit.sh"), *arguments], env={**os.environ, "RAY": str(fake)}, capture_output=True, text=True, check=False
     )
@@ -53,9 +59,7 @@ def test_the_script_submits_the_pipeline_with_the_ray_engine(tmp_path: Path) -> 
 
 
 def test_the_script_brings_the_token_where_there_is_one(tmp_path: Path) -> None:
-    fake = tmp_path / "ray"
-    fake.write_text('#!/bin/sh\necho "mode ${RAY_AUTH_MODE:-none}"\n')
-    fake.chmod(0o755)
+    fake = fake_ray(tmp_path, 'echo "mode ${RAY_AUTH_MODE:-none}"')
     plain = {name: value for name, value in os.environ.items() if not name.startswith("RAY_AUTH")}
 
     def mode(**changes: str) -> str:

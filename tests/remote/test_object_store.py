@@ -77,6 +77,13 @@ def run(plan: Plan) -> tuple[Any, str]:
     return run_plan(plan, disc_registry(), Console(file=text, width=200)), text.getvalue()
 
 
+def check_results(bucket: str, local: Plan, folder: Path) -> None:
+    """The results in the bucket are those of a run of local files, to the last pixel."""
+    for job in local.jobs:
+        store().get_file(f"{bucket}/out/{job.output.name}", str(folder / "back.mp4"))
+        assert content_digest(folder / "back.mp4") == content_digest(job.output)
+
+
 def test_a_run_from_bucket_to_bucket_is_the_local_one(bucket: str, tmp_path: Path) -> None:
     fill(bucket, tmp_path)
     plan = plan_of(bucket, tmp_path)
@@ -88,9 +95,7 @@ def test_a_run_from_bucket_to_bucket_is_the_local_one(bucket: str, tmp_path: Pat
     assert names == {"red__clip2.mp4", "red__clip10.mp4", "red__clip2.mp4.json", "red__clip10.mp4.json", "contact_sheet.png", "report.json"}
     local = disc_plan(tmp_path / "local", [tmp_path / "red.png"], [tmp_path / "clip2.mp4", tmp_path / "clip10.mp4"])
     assert run(local)[0].exit_code == 0
-    for job in local.jobs:
-        store().get_file(f"{bucket}/out/{job.output.name}", str(tmp_path / "back.mp4"))
-        assert content_digest(tmp_path / "back.mp4") == content_digest(job.output)
+    check_results(bucket, local, tmp_path)
     assert json.loads(store().cat_file(f"{bucket}/out/report.json"))["totals"]["done"] == 2
 
     import shutil
@@ -122,9 +127,7 @@ def test_workers_of_ray_fetch_their_own_inputs(bucket: str, tmp_path: Path, monk
         tmp_path / "local", [tmp_path / "red.png"], [tmp_path / "clip2.mp4", tmp_path / "clip10.mp4"], engine={"threads": 1, "span": 5}
     )
     assert run(local)[0].exit_code == 0
-    for job in local.jobs:
-        store().get_file(f"{bucket}/out/{job.output.name}", str(tmp_path / "back.mp4"))
-        assert content_digest(tmp_path / "back.mp4") == content_digest(job.output)
+    check_results(bucket, local, tmp_path)
     assert [job.status for job in run(plan_of(bucket, tmp_path))[0].jobs] == ["skipped", "skipped"]
 
 

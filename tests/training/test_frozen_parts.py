@@ -8,6 +8,7 @@ from test_trainer import trainer
 from tiny_training import clips
 
 from mmfa_components.errors import TrainingError
+from pipelines.run import main
 from pipelines.training.schema import Model
 
 
@@ -43,3 +44,10 @@ def test_a_name_of_nothing_is_refused_with_the_nearest_one() -> None:
     assert "generator" in caught.value.fix
     with pytest.raises(TrainingError, match="nothing to train"):
         trainer(model=Model("tiny", trained=("expression_pose",)))  # fitted, not trained
+
+
+def test_a_plan_tells_wrong_names_and_an_unknown_preset_once(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "--dry-run", "--set", 'model.trained=["generater"]']) == 2
+    assert "model.trained: nothing to train is called 'generater'" in capsys.readouterr().err
+    assert main(["train", "--dry-run", "--set", 'model.trained=["generater"]', "--set", "model.preset=bass"]) == 2
+    assert capsys.readouterr().err.count("no preset is called 'bass'") == 1
