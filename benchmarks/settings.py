@@ -29,12 +29,14 @@ def run_settings(
     """Run ``python -m module`` with the ``shared`` arguments and each setting's own ones and environment; gives a row for each.
 
     limit: seconds a setting may take.  complete: adds to a row what follows from it and the rows before.  A row is printed as soon as it
-    is known, and ``out`` is written anew with ``facts`` and all rows so far. A setting that fails gives a row with ``error``.
+    is known, and ``out`` is written anew with ``facts`` and all rows so far. A setting that fails gives a row with
+    ``error``, and all it said stays beside ``out``.
     """
     rows: list[Row] = []
     for arguments, environment in settings:
         print(f"measuring {' '.join(arguments)}", file=sys.stderr, flush=True)
-        row = in_child(module, [*shared, *arguments], environment, limit)
+        log = out.with_name(f"{out.stem}_failed_{len(rows)}.log") if out is not None else None
+        row = in_child(module, [*shared, *arguments], environment, limit, log)
         rows.append(complete(row, rows))
         print(json.dumps(rows[-1]), flush=True)
         if out is not None:
@@ -42,8 +44,8 @@ def run_settings(
     return rows
 
 
-def in_child(module: str, arguments: Sequence[str], environment: Mapping[str, str], limit: float) -> Row:
-    """What ``python -m module arguments --row FILE`` writes to FILE as JSON, or {"error": its last words}."""
+def in_child(module: str, arguments: Sequence[str], environment: Mapping[str, str], limit: float, keep: Path | None = None) -> Row:
+    """What ``python -m module arguments --row FILE`` writes to FILE as JSON, or {"error": its last words}; ``keep``: where all of them go."""
     with tempfile.TemporaryDirectory(prefix="mmfa-bench-") as folder:
         row, said = Path(folder) / "row.json", Path(folder) / "said.txt"
         command = [sys.executable, "-m", module, *arguments, "--row", str(row)]
@@ -63,8 +65,10 @@ def in_child(module: str, arguments: Sequence[str], environment: Mapping[str, st
             found: Row = json.loads(row.read_text(encoding="utf-8"))
             return {**found, "whole_setting_s": seconds}
         why = f"took longer than {limit:g} s" if status is None else f"ended with status {status}"
-        words = said.read_text(encoding="utf-8", errors="replace").strip()[-LAST_WORDS:]
-        return {"arguments": list(arguments), "error": f"{why}: {words}", "whole_setting_s": seconds}
+        text = said.read_text(encoding="utf-8", errors="replace").strip()
+        if keep is not None:
+            keep.write_text(text + "\n", encoding="utf-8")
+        return {"arguments": list(arguments), "error": f"{why}: {text[-LAST_WORDS:]}", "whole_setting_s": seconds}
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:

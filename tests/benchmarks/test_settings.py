@@ -42,6 +42,8 @@ def test_a_setting_that_fails_does_not_end_the_others(child: str, tmp_path: Path
     assert rows[1]["error"].startswith("ended with status 1: ")
     assert rows[1]["error"].endswith("ValueError: no such luck")
     assert [row["before"] for row in rows] == [0, 1, 2]
+    assert "ValueError: no such luck" in (tmp_path / "out_failed_1.log").read_text()
+    assert not (tmp_path / "out_failed_0.log").exists()
     assert json.loads(out.read_text()) == {"a": 1, "rows": rows}
     assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == rows
 
