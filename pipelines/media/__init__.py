@@ -5,10 +5,10 @@ from pipelines.media.images import StillImage, read_image, write_image
 from pipelines.media.notes import read_metadata
 from pipelines.media.partial import remove_leftovers
 from pipelines.media.probe import MediaInfo, probe, require_image, require_video
-from pipelines.media.video_read import VideoReader, VideoSpan, open_video
+from pipelines.media.video_read import VideoFrame, VideoReader, VideoSpan, open_video
 from pipelines.media.video_write import VideoWriter, check_codec
 
 __all__ = [
-    "MediaInfo", "StillImage", "VideoReader", "VideoSpan", "VideoWriter", "check_codec", "content_digest", "open_video", "probe", "read_image",
-    "read_metadata", "remove_leftovers", "require_image", "require_video", "write_image",
+    "MediaInfo", "StillImage", "VideoFrame", "VideoReader", "VideoSpan", "VideoWriter", "check_codec", "content_digest", "open_video", "probe",
+    "read_image", "read_metadata", "remove_leftovers", "require_image", "require_video", "write_image",
 ]  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -10,7 +11,7 @@ from typing import Any
 import attrs
 import numpy as np
 import torch
-from av.video.reformatter import ColorRange, Colorspace
+from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from torch import Tensor
 
 from pipelines.media.probe import MediaInfo, frame_rotation, open_container, probe, require_video
@@ -28,17 +29,35 @@ class VideoSpan:
     pts: tuple[int, ...]
 
 
-def upright_rgb(frame: Any) -> np.ndarray[Any, Any]:
-    """A decoded frame as upright (H, W, 3) uint8; matrix and range as tagged, by size where they are not."""
+@attrs.frozen(eq=False)
+class VideoFrame:
+    """One decoded frame. pts: its timestamp in the clip's time base. What is only passed over need not be converted."""
+
+    raw: Any
+    pts: int
+    convert: VideoReformatter
+
+    def rgb(self) -> Tensor:
+        """Upright picture, (H, W, 3) uint8."""
+        return torch.from_numpy(upright_rgb(self.raw, self.convert))
+
+
+def upright_rgb(frame: Any, convert: VideoReformatter) -> np.ndarray[Any, Any]:
+    """A decoded frame as upright (H, W, 3) uint8; matrix and range as tagged, by size where they are not.
+
+    convert: kept for all frames of a clip, and on one thread: made anew for each frame it would start a thread for every core.
+    """
     matrix = int(frame.colorspace)
     high = matrix == BT709 or (matrix == UNSPECIFIED and frame.height >= 720)
     source = Colorspace.ITU709 if high else Colorspace.ITU601
     planar = not frame.format.is_rgb
-    rgb = frame.reformat(
+    rgb = convert.reformat(
+        frame,
         format="rgb24",
         src_colorspace=source if planar else None,
         dst_colorspace=source if planar else None,
         dst_color_range=ColorRange.JPEG,
+        threads=1,
     ).to_ndarray()
     turns = frame_rotation(frame) // 90
     return np.ascontiguousarray(np.rot90(rgb, turns)) if turns else rgb
@@ -69,21 +88,23 @@ class VideoReader:
 
     def spans(self, length: int, start: int = 0, stop: int | None = None) -> Iterator[VideoSpan]:
         """Frames [start, stop) in spans of at most ``length``; may be called again. Only one span is held at a time."""
-        rgb: list[np.ndarray[Any, Any]] = []
+        rgb: list[Tensor] = []
         stamps: list[int] = []
         first = start
-        for index, (frame, pts) in enumerate(self._frames()):
-            if stop is not None and index >= stop:
-                break
-            if index < start:
-                continue
-            rgb.append(upright_rgb(frame))
-            stamps.append(pts)
+        for frame in itertools.islice(self.frames(start), None if stop is None else max(0, stop - start)):
+            rgb.append(frame.rgb())
+            stamps.append(frame.pts)
             if len(rgb) == length:
-                yield VideoSpan(first, torch.from_numpy(np.stack(rgb)), tuple(stamps))
+                yield VideoSpan(first, torch.stack(rgb), tuple(stamps))
                 first, rgb, stamps = first + length, [], []
         if rgb:
-            yield VideoSpan(first, torch.from_numpy(np.stack(rgb)), tuple(stamps))
+            yield VideoSpan(first, torch.stack(rgb), tuple(stamps))
+
+    def frames(self, start: int = 0) -> Iterator[VideoFrame]:
+        """One frame after the other from ``start`` on; may be called again."""
+        convert = VideoReformatter()
+        for frame, pts in itertools.islice(self._frames(), start, None):
+            yield VideoFrame(frame, pts, convert)
 
     def _frames(self) -> Iterator[tuple[Any, int]]:
         """Decode from the first frame, however often this is called."""

@@ -13,7 +13,7 @@ from typing import Any
 import av
 import numpy as np
 from av.codec.context import Flags
-from av.video.reformatter import ColorRange, Colorspace
+from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from torch import Tensor
 
 from mmfa_components.errors import ConfigError, MMFAError, OutputError, did_you_mean
@@ -69,6 +69,7 @@ class VideoWriter:
         self.first: int | None = None
         self.last = 0
         self._sound: _Sound | None = None
+        self._convert = VideoReformatter()
 
     def __enter__(self) -> VideoWriter:
         make_folder(self.path.parent)
@@ -123,8 +124,8 @@ class VideoWriter:
                         self._sound.start(stamp * self.time_base)
                 self.last = stamp
                 frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
-                frame = frame.reformat(
-                    format=self._stream.pix_fmt, src_colorspace=Colorspace.ITU709, dst_colorspace=Colorspace.ITU709,
+                frame = self._convert.reformat(  # one thread: see upright_rgb
+                    frame, threads=1, format=self._stream.pix_fmt, src_colorspace=Colorspace.ITU709, dst_colorspace=Colorspace.ITU709,
                     src_color_range=ColorRange.JPEG, dst_color_range=ColorRange.MPEG,
                 )  # fmt: skip
                 frame.pts, frame.time_base = stamp - self.first, self.time_base

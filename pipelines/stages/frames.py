@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from mmfa_components.errors import MediaError
-from pipelines.media import VideoReader, open_video
+from pipelines.media import VideoFrame, VideoReader, open_video
 
 PIXELS_AT_ONCE = 8_000_000
 """Most pixels of full-size frames that are held as float at a time (about 100 MB), whatever the batch."""
@@ -42,7 +42,7 @@ class Chunk:
 @attrs.define
 class _Open:
     reader: VideoReader
-    frames: Iterator[tuple[Tensor, int]]
+    frames: Iterator[VideoFrame]
     position: int
 
 
@@ -60,9 +60,9 @@ class FrameSource:
             wanted = length if stop is None else min(length, stop - clip.position)
             rows: list[Tensor] = []
             pts: list[int] = []
-            for rgb, time in clip.frames:
-                rows.append(rgb)
-                pts.append(time)
+            for frame in clip.frames:
+                rows.append(frame.rgb())
+                pts.append(frame.pts)
                 clip.position += 1
                 if len(rows) == wanted:
                     break
@@ -95,18 +95,13 @@ class FrameSource:
             clip = None
         if clip is None:
             reader = open_video(path)
-            clip = _Open(reader, _single_frames(reader.__enter__(), start), start)
+            clip = _Open(reader, reader.__enter__().frames(start), start)
         self._open[path] = clip
         while clip.position < start and next(clip.frames, None) is not None:  # a little ahead: reading on is cheaper than opening anew
             clip.position += 1
         while len(self._open) > self.keep:
             _close(self._open.pop(next(iter(self._open))))
         return clip
-
-
-def _single_frames(reader: VideoReader, start: int) -> Iterator[tuple[Tensor, int]]:
-    for span in reader.spans(1, start):
-        yield from zip(span.rgb, span.pts, strict=True)
 
 
 def _close(clip: _Open) -> None:

@@ -13,8 +13,8 @@ from plugins.mmfa.animator import AnimatorOptions, make_animator
 
 HERE = Path(__file__).parent
 MODEL_VERSION = "3"
-BASE_DIGEST = "817749593f002cb85fb66aeb57c77a09cd49a56064e5c80ab8d0a997d913a406"
-VAE_DIGEST = "8d9231ee406db7bf390acffde04bd1ff8d7f8fbc1ca0fe3a8ae560b4dac03ab9"
+BASE_DIGEST = "c357861ae3ca3b1df73d3d23dd3036e97e9aed25421b2b69f54126435161a53b"
+VAE_DIGEST = "3f5684c62600b243f268eb22ee239cbcfcacec3798425bdc79456a8a58648a64"
 VAE, CODEC = ("mmfa_vae_base",), ("mmfa_base", "facemesh_geometry")
 LICENCE = "research use only (see MODEL_CARD.md)"
 

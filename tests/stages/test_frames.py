@@ -1,0 +1,58 @@
+"""Frames of clips in chunks: what is passed over is not converted, and no clip is opened anew to go on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from media_samples import clip
+
+from mmfa_components.errors import MediaError
+from pipelines.media import open_video, video_read
+from pipelines.stages.frames import FrameSource
+
+
+@pytest.fixture
+def converted(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The converter of every frame that is made a picture, with the number of threads it was asked to use."""
+    seen: list[Any] = []
+    made = video_read.upright_rgb
+
+    class Noted:
+        def __init__(self, convert: Any) -> None:
+            self.convert = convert
+
+        def reformat(self, frame: Any, **options: Any) -> Any:
+            seen.append((self.convert, options["threads"]))
+            return self.convert.reformat(frame, **options)
+
+    monkeypatch.setattr(video_read, "upright_rgb", lambda frame, convert: made(frame, Noted(convert)))  # type: ignore[arg-type]
+    return seen
+
+
+def test_only_what_is_wanted_is_converted_and_by_one_converter(tmp_path: Path, converted: list[Any]) -> None:
+    path = clip(tmp_path / "a.mp4", 12)
+    with open_video(path) as reader:
+        whole = torch.cat([span.rgb for span in reader.spans(5)])
+    assert len(converted) == 12
+    converted.clear()
+    source = FrameSource()
+    assert torch.equal(source.read(path, 1, 3), whole[1:3])
+    assert torch.equal(source.read(path, 9, 11), whole[9:11])  # a little ahead
+    assert len(converted) == 4
+    assert len({id(convert) for convert, _ in converted}) == 1
+    assert {threads for _, threads in converted} == {1}
+    assert torch.equal(source.read(path, 0, 2), whole[:2])  # back: from the start again
+    assert len(converted) == 6
+    source.close()
+
+
+def test_chunks_to_the_end_and_beyond_it(tmp_path: Path) -> None:
+    path = clip(tmp_path / "a.mp4", 12)
+    source = FrameSource()
+    assert [len(chunk.rgb) for chunk in source.chunks(path, 2, None, 4)] == [4, 4, 2]
+    with pytest.raises(MediaError, match="ended at frame 12, frame 14 was wanted"):
+        list(source.chunks(path, 8, 15, 4))
+    source.close()
