@@ -9,16 +9,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks import looped_clips, ray_gpus
-from benchmarks.looped_clips import make_clips, to_and_fro
-from benchmarks.scale_out import cut
+from benchmarks import ray_gpus
 from pipelines.media import open_video
 
 
 def test_a_rehearsal_with_two_actors(tmp_path: Path) -> None:
     out, made = tmp_path / "row.json", tmp_path / "made"
     made.mkdir()
-    make_clips(made, 3, 4, 12)
+    ray_gpus.make_clips(made, 3, 4, 12)
     assert ray_gpus.main(["--rehearse", "--gpus", "2", "--made", str(made), "--row", str(out)]) == 0
     row = json.loads(out.read_text())
     assert (row["gpus_used"], row["actors"], row["rendered_frames"]) == (2, 2, 3 * 4 + 12)
@@ -30,33 +28,15 @@ def test_a_rehearsal_with_two_actors(tmp_path: Path) -> None:
 
 
 def test_clips_go_to_and_fro(tmp_path: Path) -> None:
-    assert [to_and_fro(number, 4) for number in range(9)] == [0, 1, 2, 3, 2, 1, 0, 1, 2]
-    assert to_and_fro(7, 1) == 0
-    made = make_clips(tmp_path, 2, 3, 70)
+    assert [ray_gpus.to_and_fro(number, 4) for number in range(9)] == [0, 1, 2, 3, 2, 1, 0, 1, 2]
+    assert ray_gpus.to_and_fro(7, 1) == 0
+    made = ray_gpus.make_clips(tmp_path, 2, 3, 70)
     assert [path.name for path in made] == ["long.mp4", "short000.mp4", "short001.mp4"]
     with open_video(made[0]) as reader:
         times = [t for span in reader.spans(64) for t in span.pts]
         assert len(times) == 70
         assert {later - sooner for sooner, later in itertools.pairwise(times)} == {1001}
     assert len({path.read_bytes() for path in made}) == 3
-
-
-def test_a_clip_longer_than_the_way_to_and_fro_repeats_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    short = cut(tmp_path, 1, 9)[0]
-    monkeypatch.setattr(looped_clips, "DEMO", short)
-    made = tmp_path / "made"
-    made.mkdir()
-    (long,) = make_clips(made, 0, 0, 2 * 16 + 5)
-    assert list(made.iterdir()) == [long]
-    with open_video(long) as reader:
-        spans = list(reader.spans(64))
-    frames = torch.cat([span.rgb for span in spans]).float()
-    times = [t for span in spans for t in span.pts]
-    assert len(frames) == 37
-    assert {later - sooner for sooner, later in itertools.pairwise(times)} == {1001}
-    assert torch.equal(frames[:16], frames[16:32])  # the same packets
-    assert float((frames[32:] - frames[:5]).abs().mean()) < 3  # the rest is encoded by itself
-    assert float((frames[16] - frames[24]).abs().mean()) > float((frames[16] - frames[0]).abs().mean())
 
 
 def test_rows_by_gpu_tails_and_efficiency() -> None:
