@@ -62,7 +62,6 @@ class Runner:
     def render(self, identity: Any, source: Motion, driving: Motion) -> Tensor:
         """Crops (N, S, S, 3) uint8 of the identity moved to each row of ``driving``."""
         span = self.pipeline.engine.span
-        self.progress.start("render", len(driving))
         units = [RenderUnit(i, driving[i : i + span], source, identity) for i in range(0, len(driving), span)]
         return torch.cat([part.rgb for part in self.engine.map(render_span, units)])
 

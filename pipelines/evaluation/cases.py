@@ -66,17 +66,17 @@ class Cases:
         self._decides = self._row_decides(row, runner)
         for number, clip in enumerate(self.plan.clips):
             if p.same.run:
-                self._case("same", row, clip, None, partial(self._same, runner, row, clip))
+                self._case("same", runner, row, clip, None, partial(self._same, runner, row, clip))
             if p.temporal.run and row != REFERENCES[0]:
-                self._case("temporal", row, clip, None, partial(self._temporal, runner, row, clip))
+                self._case("temporal", runner, row, clip, None, partial(self._temporal, runner, row, clip))
             if p.cross.run:
                 for index in self.plan.pairs[number]:
                     portrait = self.plan.portraits[index]
-                    self._case("cross", row, clip, portrait, partial(self._cross, runner, row, clip, portrait))
+                    self._case("cross", runner, row, clip, portrait, partial(self._cross, runner, row, clip, portrait))
         if p.control.run and not reference:
             for number, portrait in enumerate(self.plan.portraits[: p.control.portraits or None]):
                 clip = self.plan.clips[number % len(self.plan.clips)]
-                self._case("control", row, clip, portrait, partial(self._control, runner, row, clip, portrait))
+                self._case("control", runner, row, clip, portrait, partial(self._control, runner, row, clip, portrait))
 
     # ---- one case of each protocol: what decides it, and how it is measured ---------------------------------------
     def _same(self, runner: Runner, row: str, item: Input) -> tuple[dict[str, Any], Callable[[], dict[str, Tensor]]]:
@@ -127,7 +127,7 @@ class Cases:
 
     # ---- all cases alike --------------------------------------------------------------------------------------------
     def _case(
-        self, protocol: str, row: str, clip: Input, portrait: Input | None,
+        self, protocol: str, runner: Runner, row: str, clip: Input, portrait: Input | None,
         prepare: Callable[[], tuple[dict[str, Any], Callable[[], dict[str, Tensor]]]],
     ) -> None:  # fmt: skip
         name = f"{protocol}: {portrait.path.name} x {clip.path.name}" if portrait else f"{protocol}: {clip.path.name}"
@@ -136,6 +136,8 @@ class Cases:
             key = self.ledger.key({**self._decides, "protocol": protocol, **decides})
             case = self.ledger.get(key)
             if case is None:
+                if portrait:
+                    runner.portrait(portrait.path)  # kept for the case; encoding it has a label of its own
                 self.progress.start(f"{row}, {name}", None)
                 case = Case(protocol, row, str(clip.path), str(portrait.path) if portrait else "", make())
                 self.ledger.put(key, case)

@@ -18,6 +18,7 @@ from mmfa_components.errors import ConfigError, PluginError
 from mmfa_components.kinds import ComponentSpec
 from mmfa_components.registry import Plugin, Registry, load_registry
 from mmfa_components.weights import WeightsFile
+from pipelines.engines.progress import Step, watched
 from pipelines.evaluation.ablation import ablate
 from pipelines.evaluation.cases import Cases
 from pipelines.evaluation.remember import RememberingDetector, RememberingLandmarks, build_metrics, sharing
@@ -139,6 +140,16 @@ def test_ctrl_c_keeps_what_is_measured(
     assert (report.exit_code, report.interrupted, report.control) == (130, True, {})
     assert figure(report, "source repeated", "same/psnr") == figure(first, "source repeated", "same/psnr")
     assert "interrupted: not all cases are in the tables" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+
+
+def test_progress_names_the_case_whose_frames_are_made(tmp_path: Path, clip: Path, registry: Registry) -> None:
+    given = [*overrides(tmp_path, clip), "same.run=false", "cross.run=false", "temporal.run=false", 'metrics=["psnr"]']
+    steps: list[Step] = []
+    with watched(steps.append):
+        assert KIND.run(KIND.load(ROOT / "pipelines/evaluate.toml", given, registry), registry, Console(file=StringIO())).exit_code == 0
+    assert any(step.text == "encode hiker.jpg" for step in steps)
+    assert max(step.count for step in steps if step.text == "encode hiker.jpg") <= 1
+    assert max(step.count for step in steps if step.text == f"mmfa, control: hiker.jpg x {clip.name}") > 1
 
 
 def test_a_metric_that_says_nothing_of_itself_is_refused(registry: Registry) -> None:
