@@ -47,13 +47,19 @@ class VGGFeatures(nn.Module):
         return features
 
 
-def perceptual_loss(network: nn.Module, result: Tensor, target: Tensor, levels: int = 1) -> Tensor:
+Features = Sequence[Tensor]
+
+
+def perceptual_loss(
+    network: nn.Module, result: Tensor, target: Tensor, levels: int = 1, known: tuple[Features, Features] | None = None
+) -> Tensor:
     """Sum over feature maps and pyramid levels of the mean absolute difference of features.
 
     Args:
         network: image -> list of features, e.g. :class:`VGGFeatures`.
         result, target: (N, 3, H, W) in [0, 1]; the target gets no gradient.
         levels: how often both are halved and compared again, 1 = full size only.
+        known: features of result and target at full size, when they were computed before.
 
     Returns:
         Scalar.
@@ -62,20 +68,33 @@ def perceptual_loss(network: nn.Module, result: Tensor, target: Tensor, levels: 
     for level in range(levels):
         if level:
             result, target = functional.avg_pool2d(result, 2), functional.avg_pool2d(target, 2)
-        with torch.no_grad():
-            wanted = network(target)
-        for got, want in zip(network(result), wanted, strict=True):
+        found, wanted = known if known is not None and not level else features_of(network, result, target)
+        for got, want in zip(found, wanted, strict=True):
             total = total + (got - want).abs().mean(dtype=torch.float32)
     return total
 
 
+def features_of(network: nn.Module, result: Tensor, target: Tensor) -> tuple[Features, Features]:
+    """Features of results and of targets; the latter without gradient."""
+    with torch.no_grad():
+        wanted = network(target)
+    return network(result), wanted
+
+
 def multi_scale_perceptual_loss(
-    network: nn.Module, results: Sequence[Tensor], target: Tensor, levels: Sequence[int] = (1, 1, 2)
+    network: nn.Module,
+    results: Sequence[Tensor],
+    target: Tensor,
+    levels: Sequence[int] = (1, 1, 2),
+    known: tuple[Features, Features] | None = None,
 ) -> Tensor:
-    """Eq. 6: the perceptual loss of every size of result, coarse first, against the target shrunk to that size."""
+    """Eq. 6: the perceptual loss of every size of result, coarse first, against the target shrunk to that size.
+
+    known: features of the finest result and of the target at that size, when they were computed before.
+    """
     total = target.new_zeros(())
     for result, count in zip(results, levels, strict=True):
         size = (result.shape[-2], result.shape[-1])
         shrunk = target if size == tuple(target.shape[-2:]) else functional.interpolate(target, size, mode="area")
-        total = total + perceptual_loss(network, result, shrunk, count)
+        total = total + perceptual_loss(network, result, shrunk, count, known if result is results[-1] else None)
     return total

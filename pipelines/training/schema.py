@@ -36,11 +36,13 @@ class Model:
 
     trained: networks, or parts of them by their names in a weights file ("generator", "dense_motion.surface"), that are trained; the others
     stay as they are, batch statistics included. Empty: all.
+    discriminator: what the adversary judges, "pixels" (the paper's) or "features" of the perceptual network (see networks.perceptual_discriminator).
     """
 
     preset: str = "base"
     start: str = ""
     trained: tuple[str, ...] = ()
+    discriminator: Literal["pixels", "features"] = "pixels"
 
 
 @attrs.frozen

@@ -15,14 +15,19 @@ from mmfa_components.losses import adversarial
 from mmfa_components.losses.equivariance import ImageTransform, equivariance_loss
 from mmfa_components.losses.guide import GUIDE, guide_loss, place_loss
 from mmfa_components.losses.landmarks import landmark_loss
-from mmfa_components.losses.perceptual import multi_scale_perceptual_loss, perceptual_loss
+from mmfa_components.losses.perceptual import features_of, multi_scale_perceptual_loss, perceptual_loss
 from mmfa_components.losses.priors import deformation_prior_loss, keypoint_prior_loss
 from mmfa_components.losses.representation import identity_loss, representation_loss
 from mmfa_components.networks.model import MMFAModel
+from mmfa_components.networks.perceptual_discriminator import PerceptualDiscriminator, judged
 from pipelines.training.pairs import Pairs
 from pipelines.training.schema import Losses
 
 REGION_SIDE = 256  # of the landmark network's input, pixels
+
+
+Exhibits = tuple[list[Tensor], list[Tensor]]
+"""What the discriminator is shown of the driving images and of the results: the images, or their feature maps."""
 
 
 def carried(place: Tensor, transform: ImageTransform) -> Tensor:
@@ -53,11 +58,11 @@ class AnimationStep(nn.Module):
 
     def forward(
         self, pairs: Pairs, transform: ImageTransform, discriminator: nn.Module | None = None, ramp: float = 0.0, render: bool = True
-    ) -> tuple[Tensor, dict[str, Tensor], Tensor | None]:
-        """The weighted sum, the unweighted losses by name, and the finest result (B, 3, S, S).
+    ) -> tuple[Tensor, dict[str, Tensor], Exhibits | None]:
+        """The weighted sum, the unweighted losses by name, and what the discriminator is to learn from (None without one).
 
         transform: of eq. 15.  discriminator: joins when given.  ramp: factor of the landmark loss, 0 leaves it out.  render: whether images
-        are made; without them the losses are those on keypoints and features, and the result is None.
+        are made; without them the losses are those on keypoints and features.
         """
         weights, model, count = self.weights, self.model, len(pairs)
         turned = transform.warp_image(pairs.driving)
@@ -93,29 +98,38 @@ class AnimationStep(nn.Module):
         if weights.place:
             places = torch.cat([pairs.source_place, pairs.driving_place, carried(pairs.driving_place, transform)])
             losses["place"] = place_loss(scale, translation, places)
-        result: Tensor | None = None
+        exhibits: Exhibits | None = None
         if render:
             volume = model.appearance_extractor(pairs.source)
             results, _ = model.render(pairs.source, volume, points_s, frame_s, points_d, frame_d)
-            result = results[-1]
-            losses |= self._image_losses(results, pairs, discriminator, ramp)
+            of_images, exhibits = self._image_losses(results, pairs, discriminator, ramp)
+            losses |= of_images
         total = torch.stack([self._weight(name, ramp) * value.float() for name, value in losses.items()]).sum()
-        return total, losses, result
+        return total, losses, exhibits
 
-    def _image_losses(self, results: list[Tensor], pairs: Pairs, discriminator: nn.Module | None, ramp: float) -> dict[str, Tensor]:
+    def _image_losses(
+        self, results: list[Tensor], pairs: Pairs, discriminator: nn.Module | None, ramp: float
+    ) -> tuple[dict[str, Tensor], Exhibits | None]:
         weights, result = self.weights, results[-1]
-        losses = {"perceptual": multi_scale_perceptual_loss(self.frozen.perceptual, results, pairs.driving, weights.levels)}
+        network, known = self.frozen.perceptual, None
+        exhibits: Exhibits | None = None
+        if isinstance(discriminator, PerceptualDiscriminator):
+            known = features_of(network, result, pairs.driving)
+            exhibits = judged(known[1]), judged(known[0])
+        elif discriminator is not None:
+            exhibits = [pairs.driving], [result]
+        losses = {"perceptual": multi_scale_perceptual_loss(network, results, pairs.driving, weights.levels, known)}
         if self.frozen.face is not None and weights.face:
             losses["face"] = perceptual_loss(self.frozen.face, result, pairs.driving)
-        if discriminator is not None:
+        if discriminator is not None and exhibits is not None:
             with torch.no_grad():
-                _, real = discriminator(pairs.driving)
-            scores, fake = discriminator(result)
+                _, real = discriminator(*exhibits[0])
+            scores, fake = discriminator(*exhibits[1])
             losses["adversarial"] = adversarial.generator_loss(scores)
             losses["feature_matching"] = adversarial.feature_matching_loss(real, fake)
         if self.frozen.landmarks is not None and ramp > 0:
             losses["landmarks"] = self._landmarks(self.frozen.landmarks, result, pairs)
-        return losses
+        return losses, None if exhibits is None else (exhibits[0], [shown.detach() for shown in exhibits[1]])
 
     def _weight(self, name: str, ramp: float) -> float:
         weight: float = getattr(self.weights, name)

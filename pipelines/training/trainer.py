@@ -16,6 +16,7 @@ from mmfa_components.losses.equivariance import ImageTransform
 from mmfa_components.networks.blocks import channels_last
 from mmfa_components.networks.discriminator import Discriminator
 from mmfa_components.networks.model import MMFAModel
+from mmfa_components.networks.perceptual_discriminator import PerceptualDiscriminator, judged
 from mmfa_components.networks.presets import Sizes
 from mmfa_components.weights import load_into
 from pipelines.training.buffers import buffers_kept
@@ -40,7 +41,7 @@ class Trainer:
         torch.manual_seed(run.seed)
         self.pipeline, self.device, self.group, self.frozen = pipeline, device, group, frozen
         self.model = MMFAModel(sizes).to(device)
-        self.discriminator = Discriminator(sizes).to(device)
+        self.discriminator = _discriminator(sizes, pipeline, frozen).to(device)
         if run.channels_last:
             channels_last(self.model)
         self.averaged = copy.deepcopy(self.model).eval().requires_grad_(False)
@@ -109,7 +110,7 @@ class Trainer:
         with buffers_kept(self.model) as kept:
             self.discriminator.requires_grad_(False)
             with self.precision():
-                total, losses, result = self.generator_step(pairs, transform, self.discriminator if adversarial_on else None, ramp, images)
+                total, losses, exhibits = self.generator_step(pairs, transform, self.discriminator if adversarial_on else None, ramp, images)
             self.optimizer.zero_grad(set_to_none=True)
             total.backward()
             gradient = nn.utils.clip_grad_norm_(self.model.parameters(), pipeline.optimiser.clip)
@@ -121,8 +122,8 @@ class Trainer:
         self.bad = 0
         self.optimizer.step()
         logged = {**{name: value.detach() for name, value in losses.items()}, "gradient": gradient.detach()}
-        if adversarial_on and result is not None:
-            logged["discriminator"] = self._judge_step(pairs.driving, result.detach())
+        if exhibits is not None:
+            logged["discriminator"] = self._judge_step(*exhibits)
         self.step += 1
         self.samples += pipeline.run.batch
         self._average()
@@ -143,9 +144,9 @@ class Trainer:
         self.to_record = False
         self._join()
 
-    def _judge_step(self, real: Tensor, fake: Tensor) -> Tensor:
+    def _judge_step(self, real: list[Tensor], fake: list[Tensor]) -> Tensor:
         with self.precision():
-            scores, _ = self.judge(torch.cat([real, fake.to(real)]))
+            scores, _ = self.judge(*(torch.cat([r, f.to(r)]) for r, f in zip(real, fake, strict=True)))
             loss = adversarial.discriminator_loss(*scores.chunk(2))
         self.judge_optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -178,3 +179,15 @@ class Trainer:
             what = f"{self.bad} steps in a row gave no finite {'loss' if broken else 'gradient'} ({', '.join(broken) or 'all losses are finite'})"
             fix = "lower optimiser.rate or the weights of these losses, and go on from the last checkpoint"
             raise TrainingError(what, where=f"step {self.step}", fix=fix)
+
+
+@torch.no_grad()
+def _discriminator(sizes: Sizes, pipeline: TrainPipeline, frozen: Frozen) -> nn.Module:
+    if pipeline.model.discriminator == "pixels":
+        return Discriminator(sizes)
+    shown = judged(frozen.perceptual(torch.zeros(1, 3, sizes.image, sizes.image, device=_home(frozen.perceptual))))
+    return PerceptualDiscriminator([x.shape[1] for x in shown])
+
+
+def _home(module: nn.Module) -> torch.device:
+    return next((p.device for p in module.parameters()), torch.device("cpu"))
