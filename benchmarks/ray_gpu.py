@@ -4,9 +4,10 @@ One command on a machine with a GPU::
 
     python -m benchmarks.ray_gpu --out ray_gpu.json
 
-Runs the shipped system on pieces of the demo clip (tracking, decomposing, rendering, encoding, results written), once in this
-process and once for each number of actors, then times the networks alone on the same batch size. The gap between both is split
-into decode, track, crop and decompose, render, transfer and encode by the run report. ``--rehearse`` is a small run for a CPU.
+Runs the shipped system on clips made of the demo clip (tracking, decomposing, rendering, encoding, results written), once in this
+process and once for each number of actors. Beside it everything that touches the GPU is timed alone, one thing after the other, on the
+same batch size: following, cropping, both networks, and the ways to the device and back (``alone_ms_per_frame``). The stages of the run
+report (``stage_ms_per_rendered_frame``) add what the CPU does: decoding and writing. ``--rehearse`` is a small run for a CPU.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import os
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -24,43 +26,64 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from benchmarks.scale_out import ASSETS, cut
-from mmfa_components.records import Frames, MeshLandmarks
+from benchmarks.demo_clips import ASSETS, make_clips
+from mmfa_components.geometry.squares import crop_squares, region_of_detection, to_crop
+from mmfa_components.records import FaceRegions, Frames, Landmarks
 from mmfa_components.registry import load_registry
 from pipelines.config.schema import Cache, Engine, Job, Output, Pipeline, Plan, Ray
 from pipelines.engines import run_plan
+from pipelines.media import open_video
 from pipelines.stages.components import build_components, resolve_batch, resolve_device
-from pipelines.stages.frames import to_bytes
+from pipelines.stages.crop import stable_square
+from pipelines.stages.frames import to_bytes, to_float
 
 
-def model_only(engine: Engine, repeats: int) -> dict[str, Any]:
-    """Frames a second of the networks on data that is on the device already: decompose, render, and with the copy to the CPU."""
+def alone(engine: Engine, clip: Path, repeats: int) -> dict[str, Any]:
+    """Milliseconds a frame of each thing that runs on the device, nothing beside it; ``networks``: decompose and render, frames a second."""
     components = build_components(Pipeline(engine=engine), load_registry())
     device, animator = components.device, components.animator
     batch = resolve_batch(engine.batch, device)
     size = animator.crop_size
-    crops = Frames(torch.rand(batch, 3, size, size, device=device))
-    landmarks = MeshLandmarks(torch.rand(batch, 478, 3, device=device) * size, torch.ones(batch, device=device))
+    with open_video(clip) as reader:
+        full = next(iter(reader.spans(batch))).rgb  # (batch, H, W, 3) uint8
     with torch.inference_mode():
-        identity = animator.encode(Frames(crops.rgb[:1]))
-        motion: Any = animator.decompose(crops, landmarks)
-        works = {
+        frames = Frames(to_float(full, device))
+        faces = components.detector(frames)
+        first = [faces.image.tolist().index(i) for i in range(batch)]
+        regions = FaceRegions(region_of_detection(faces.points[first]))
+        mesh = components.landmarks(frames, regions)
+        square = stable_square(torch.cat([mesh.points.amin(1)[:, :2], mesh.points.amax(1)[:, :2]], 1).float().cpu(), 0.58).to(device)
+        squares = square.expand(batch, 4)
+        crops = Frames(crop_squares(frames.rgb, squares, size).clamp(0, 1))
+        landmarks = Landmarks(to_crop(mesh.points.float(), squares, size), mesh.presence)
+        identity, motion = animator.encode(crops[:1]), animator.decompose(crops, landmarks)
+        results = animator.render(identity, motion[:1], motion)
+        works: dict[str, Callable[[], object]] = {
+            "to the device": lambda: to_float(full, device),
+            "detect faces": lambda: components.detector(frames),
+            "landmarks": lambda: components.landmarks(frames, regions),
+            "crop": lambda: crop_squares(frames.rgb, squares, size),
             "decompose": lambda: animator.decompose(crops, landmarks),
             "render": lambda: animator.render(identity, motion[:1], motion),
-            "render_and_copy": lambda: to_bytes(animator.render(identity, motion[:1], motion).rgb),
+            "to the CPU": lambda: to_bytes(results.rgb),
         }
-        rates: dict[str, Any] = {"batch": batch, "device": torch.cuda.get_device_name() if device.type == "cuda" else "cpu"}
-        for name, work in works.items():
-            for _ in range(3 if device.type == "cuda" else 1):
-                work()
-            _wait(device)
-            begun = time.perf_counter()
-            for _ in range(repeats):
-                work()
-            _wait(device)
-            rates[f"{name}_frames_per_s"] = round(batch * repeats / (time.perf_counter() - begun), 2)
-    both = 1 / rates["decompose_frames_per_s"] + 1 / rates["render_frames_per_s"]
-    return {**rates, "decompose_and_render_frames_per_s": round(1 / both, 2)}
+        spent = {name: timed(work, device, repeats) / batch for name, work in works.items()}
+    card = torch.cuda.get_device_name() if device.type == "cuda" else "cpu"
+    networks = 1 / (spent["decompose"] + spent["render"])
+    known = {"batch": batch, "device": card, "frame": list(full.shape[1:3]), "networks_frames_per_s": round(networks, 2)}
+    return {**known, "alone_ms_per_frame": {name: round(1000 * seconds, 3) for name, seconds in spent.items()}}
+
+
+def timed(work: Callable[[], object], device: torch.device, repeats: int) -> float:
+    """Seconds of one call, the mean of ``repeats`` after a few others."""
+    for _ in range(3 if device.type == "cuda" else 1):
+        work()
+    _wait(device)
+    begun = time.perf_counter()
+    for _ in range(repeats):
+        work()
+    _wait(device)
+    return (time.perf_counter() - begun) / repeats
 
 
 def _wait(device: torch.device) -> None:
@@ -103,7 +126,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.ray_gpu", description=__doc__.split("\n")[0])
     parser.add_argument("--actors", type=int, nargs="+", default=[1, 2, 4], help="actors on the GPU")
     parser.add_argument("--clips", type=int, default=8)
-    parser.add_argument("--frames", type=int, default=60, help="frames of a clip; the demo clip has room for few hundred in all")
+    parser.add_argument("--frames", type=int, default=60, help="frames of a clip")
     parser.add_argument("--portraits", type=int, default=2)
     parser.add_argument("--batch", type=int, nargs="+", default=[8, 24])
     parser.add_argument("--repeats", type=int, default=50)
@@ -116,22 +139,22 @@ def main(arguments: list[str] | None = None) -> int:
     if not gpu and not options.rehearse:
         print("no GPU here: --rehearse makes a small run on the CPU", file=sys.stderr)
         return 2
-    known: dict[str, Any] = {"torch": torch.__version__, "cores": os.cpu_count(), "runs": [], "model_only": []}
+    known: dict[str, Any] = {"torch": torch.__version__, "cores": os.cpu_count(), "runs": [], "alone": []}
     with tempfile.TemporaryDirectory(prefix="mmfa-bench-") as name:
         folder = Path(name)
-        pieces = cut(folder, options.clips, options.frames)
+        pieces = make_clips(folder, options.clips, options.frames)
         for batch in options.batch:
             settings = {"batch": batch, "threads": 0 if gpu else 1}
-            known["model_only"].append(model_only(Engine(**settings), options.repeats))
-            print("model only", known["model_only"][-1], flush=True)
+            known["alone"].append(alone(Engine(**settings), pieces[0], options.repeats))
+            print("alone", json.dumps(known["alone"][-1]), flush=True)
             for actors in (0, *options.actors):
                 ray = Ray(min_actors=actors, max_actors=actors, cpus=1.0, gpus=round(1 / actors, 4) if gpu and actors else 0.0)
                 engine = Engine(name="ray" if actors else "in_process", ray=ray, **settings)
                 row = {"batch": batch, **whole(engine, pieces, options.portraits, folder / f"{batch}-{actors}")}
                 known["runs"].append(row)
                 print(json.dumps(row), flush=True)
-    if options.out:
-        options.out.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
+                if options.out:  # after each: a run that is cut short keeps what it has
+                    options.out.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
     return 0
 
 

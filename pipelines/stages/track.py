@@ -125,10 +125,10 @@ class FaceTracker:
 
         def look(indices: list[int], squares: Tensor) -> None:
             found = self.worker.components.landmarks(frames[indices], FaceRegions(squares.to(rgb)))
+            places, sure = found.points.float().cpu(), found.presence.float().cpu()  # at once: each copy from a GPU waits for it
             for row, index in enumerate(indices):
-                if found.presence[row] >= MIN_PRESENCE:
-                    points[index] = found.points[row : row + 1].float().cpu()
-                    presence[index] = found.presence[row : row + 1].float().cpu()
+                if sure[row] >= MIN_PRESENCE:
+                    points[index], presence[index] = places[row : row + 1], sure[row : row + 1]
 
         seen = [i for i, row in enumerate(taken) if row is not None]
         if seen:

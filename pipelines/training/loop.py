@@ -101,7 +101,8 @@ def save_all(trainer: Trainer, folder: Path, saved: Saved, clips: FaceClips) -> 
         sizes = trainer.model.sizes
         facts = {"samples": str(trainer.samples), "steps": str(trainer.step)}
         save_model(folder / f"mmfa_{sizes.name}.safetensors", trainer.averaged, facts)
-        save_weights(folder / "discriminator.safetensors", trainer.discriminator, f"mmfa-discriminator/{trainer.pipeline.model.discriminator}/{sizes.name}/1", facts)
+        judge = f"mmfa-discriminator/{trainer.pipeline.model.discriminator}/{sizes.name}/1"
+        save_weights(folder / "discriminator.safetensors", trainer.discriminator, judge, facts)
         save_checkpoint(folder / CHECKPOINT, trainer.state())
     saved(folder, trainer.step)
 
