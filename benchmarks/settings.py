@@ -9,8 +9,9 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,10 @@ def run_settings(
     for arguments, environment in settings:
         print(f"measuring {' '.join(arguments)}", file=sys.stderr, flush=True)
         log = out.with_name(f"{out.stem}_failed_{len(rows)}.log") if out is not None else None
-        row = in_child(module, [*shared, *arguments], environment, limit, log)
+        if log is not None:
+            log.unlink(missing_ok=True)  # of a run before
+        with _ended_in_order():
+            row = in_child(module, [*shared, *arguments], environment, limit, log)
         rows.append(complete(row, rows))
         print(json.dumps(rows[-1]), flush=True)
         if out is not None:
@@ -69,6 +73,19 @@ def in_child(module: str, arguments: Sequence[str], environment: Mapping[str, st
         if keep is not None:
             keep.write_text(text + "\n", encoding="utf-8")
         return {"arguments": list(arguments), "error": f"{why}: {text[-LAST_WORDS:]}", "whole_setting_s": seconds}
+
+
+@contextlib.contextmanager
+def _ended_in_order() -> Iterator[None]:
+    """SIGTERM inside the block ends this process as an exception does: the child, which has a session of its own, does not live on."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -19,6 +21,7 @@ what, row = sys.argv[-3], sys.argv[-1]
 if what == "fail":
     raise ValueError("no such luck")
 if what == "hang":
+    open(os.environ.get("NOTE", os.devnull), "w").write(str(os.getpid()))
     time.sleep(60)
 open(row, "w").write(json.dumps({"what": what, "told": os.environ.get("TOLD", ""), "shared": sys.argv[1]}))
 """
@@ -53,6 +56,30 @@ def test_a_setting_that_hangs_is_ended(child: str) -> None:
     row = in_child(child, ["shared", "hang"], {}, limit=1.0)
     assert row["error"].startswith("took longer than 1 s")
     assert time.monotonic() - begun < 20
+
+
+def test_a_benchmark_that_is_ended_leaves_nothing_running(child: str, tmp_path: Path) -> None:
+    note = tmp_path / "pid"
+    code = f"from benchmarks.settings import run_settings\nrun_settings({child!r}, ['shared'], [(['hang'], {{'NOTE': {str(note)!r}}})], " \
+        "facts={}, limit=60, complete=lambda row, before: row, out=None)"  # fmt: skip
+    paths = os.pathsep.join([str(Path(__file__).parents[2]), os.environ["PYTHONPATH"]])
+    parent = subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": paths})
+    for _ in range(600):
+        if note.exists() and note.read_text():
+            break
+        time.sleep(0.05)
+    pid = int(note.read_text())
+    parent.terminate()
+    assert parent.wait(30) == 128 + signal.SIGTERM
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+def test_an_old_log_goes_when_its_setting_works(child: str, tmp_path: Path) -> None:
+    old = tmp_path / "out_failed_0.log"
+    old.write_text("of yesterday", encoding="utf-8")
+    run_settings(child, ["shared"], [(["one"], {})], facts={}, limit=30, complete=lambda row, before: row, out=tmp_path / "out.json")
+    assert not old.exists()
 
 
 def test_gpus_are_watched_by_what_the_tool_prints() -> None:
