@@ -9,7 +9,7 @@ from mmfa_components.losses.adversarial import discriminator_loss, feature_match
 from mmfa_components.losses.equivariance import ImageTransform, equivariance_loss
 from mmfa_components.losses.guide import GUIDE, GUIDE_MIRROR, guide_loss, mirror_guide, place_loss
 from mmfa_components.losses.landmarks import EYES, MOUTH, PARTS, REST, landmark_loss
-from mmfa_components.losses.perceptual import VGGFeatures, multi_scale_perceptual_loss, perceptual_loss
+from mmfa_components.losses.perceptual import VGGFeatures, features_of, multi_scale_perceptual_loss, perceptual_loss
 from mmfa_components.losses.priors import deformation_prior_loss, keypoint_prior_loss
 from mmfa_components.losses.representation import identity_loss, representation_loss
 
@@ -27,6 +27,22 @@ def test_perceptual_loss_sums_layers_and_levels() -> None:
     loss.backward()
     assert result.grad is not None
     assert (result.grad > 0).all()
+
+
+def test_features_that_are_known_are_not_computed_again() -> None:
+    target, result = torch.rand(1, 3, 16, 16), torch.rand(1, 3, 16, 16)
+    results = [torch.nn.functional.interpolate(result, (n, n), mode="area") for n in (4, 8)] + [result]
+    sizes = []
+
+    class Counted(Grey):
+        def forward(self, image: torch.Tensor) -> list[torch.Tensor]:
+            sizes.append(image.shape[-1])
+            return super().forward(image)
+
+    plain = multi_scale_perceptual_loss(Grey(), results, target, (1, 1, 2))
+    known = multi_scale_perceptual_loss(Counted(), results, target, (1, 1, 2), features_of(Grey(), result, target))
+    torch.testing.assert_close(known, plain)
+    assert sorted(sizes) == [4, 4, 8, 8, 8, 8]
 
 
 def test_multi_scale_loss_shrinks_the_target() -> None:

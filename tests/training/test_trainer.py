@@ -11,7 +11,8 @@ from tiny_training import SIZES, Pixels, clips, frozen, pipeline, use_tiny_prese
 from torch import Tensor, nn
 
 from mmfa_components.errors import TrainingError, WeightsError
-from pipelines.training.schema import Data, Losses, Optimiser, Schedule
+from mmfa_components.networks.perceptual_discriminator import PerceptualDiscriminator
+from pipelines.training.schema import Data, Losses, Model, Optimiser, Schedule
 from pipelines.training.step import Frozen
 from pipelines.training.trainer import Trainer
 
@@ -62,6 +63,49 @@ def test_the_face_network_joins_when_it_is_given_a_weight() -> None:
     found = trainer(frozen(face=Half()), losses=Losses(landmarks=0.0, face=3.0)).train_step(clips())
     assert float(found["face"]) > 0
     assert "face" not in trainer(frozen(face=Half())).train_step(clips())
+
+
+class Two(nn.Module):
+    """A perceptual network of two feature maps, of which the second is judged; counts the pictures it is shown."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shown: list[int] = []
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        self.shown.append(image.shape[-1])
+        return [image, image[..., ::2, ::2]]
+
+
+def test_the_adversary_may_judge_features() -> None:
+    network = Two()
+    changes = {"model": Model(preset="tiny", discriminator="features"), "losses": Losses(landmarks=0.0, levels=(1, 1, 1))}
+    made = trainer(frozen(perceptual=network), **changes)
+    assert isinstance(made.discriminator, PerceptualDiscriminator)
+    before = snapshot(made.discriminator)
+    found = [made.train_step(clips()) for _ in range(3)]
+    assert "adversarial" not in found[1]
+    assert {"adversarial", "feature_matching", "discriminator"} <= set(found[2])
+    assert not same(before, snapshot(made.discriminator))
+    once = [shown for shown in network.shown[1:] if shown == SIZES.image]  # the first picture told the widths
+    assert len(once) == 2 * 3, "features of results and pictures are computed once a step, with and without the adversary"
+    other = trainer(frozen(perceptual=Two()), **changes)
+    other.restore(made.state(), "there")
+    with pytest.raises(TrainingError, match="does not fit this run"):
+        trainer(frozen(perceptual=Two())).restore(made.state(), "there")
+
+
+def test_both_adversaries_move_the_results() -> None:
+    gradients = {}
+    for kind in ("pixels", "features"):
+        for weight in (0.0, 50.0):
+            losses = Losses(landmarks=0.0, perceptual=0.0, adversarial=weight, feature_matching=1e-9, levels=(1, 1, 1))
+            made = trainer(frozen(perceptual=Two()), losses=losses, model=Model(preset="tiny", discriminator=kind))
+            for _ in range(3):
+                made.train_step(clips())
+            gradients[kind, weight] = torch.cat([p.grad.flatten() for p in made.model.generator.parameters() if p.grad is not None])
+    for kind in ("pixels", "features"):
+        assert float(gradients[kind, 50.0].norm()) > 10 * float(gradients[kind, 0.0].norm())
 
 
 def test_training_lowers_the_loss() -> None:
