@@ -16,7 +16,7 @@ LONGEST = 320
 ONLY_IN: dict[str, tuple[str, ...]] = {
     "zarr": ("cache/",),
     "numcodecs": ("cache/",),
-    "av": ("pipelines/media/",),
+    "av": ("pipelines/media/", "benchmarks/demo_clips.py"),
     "c2pa": ("pipelines/media/credentials.py",),
     "ray": ("pipelines/engines/ray",),
     "cattrs": ("pipelines/config/",),

@@ -18,6 +18,7 @@ from pipelines.media.probe import MediaInfo, frame_rotation, open_container, pro
 
 BT709 = 1
 UNSPECIFIED = 2
+THREADS = 4  # of the decoder; left to itself it takes one a core for every open file
 
 
 @attrs.frozen(eq=False)
@@ -114,6 +115,7 @@ class VideoReader:
         self._started = True
         stream = self._container.streams.video[0]
         stream.thread_type = "AUTO"
+        stream.codec_context.thread_count = THREADS
         step = max(1, round(1 / (self.info.rate * self.info.time_base)))
         last: int | None = None
         count = 0

@@ -1,8 +1,7 @@
-"""The benchmark of a batch on several GPUs: a rehearsal with two actors, its clips, and the arithmetic of its rows."""
+"""The benchmark of a batch on several GPUs: a rehearsal with two actors, and the arithmetic of its rows."""
 
 from __future__ import annotations
 
-import itertools
 import json
 from pathlib import Path
 
@@ -10,13 +9,13 @@ import pytest
 import torch
 
 from benchmarks import ray_gpus
-from pipelines.media import open_video
+from benchmarks.demo_clips import make_clips
 
 
 def test_a_rehearsal_with_two_actors(tmp_path: Path) -> None:
     out, made = tmp_path / "row.json", tmp_path / "made"
     made.mkdir()
-    ray_gpus.make_clips(made, 3, 4, 12)
+    make_clips(made, 3, 4, 12)
     assert ray_gpus.main(["--rehearse", "--gpus", "2", "--made", str(made), "--row", str(out)]) == 0
     row = json.loads(out.read_text())
     assert (row["gpus_used"], row["actors"], row["rendered_frames"]) == (2, 2, 3 * 4 + 12)
@@ -25,18 +24,6 @@ def test_a_rehearsal_with_two_actors(tmp_path: Path) -> None:
     assert 0 <= row["tail_s"] < row["computing_s"]
     assert 0 <= row["write_tail_s"] < row["computing_s"]
     assert 0 < row["gpus"]["cpu"]["actors_busy_share"] <= 1
-
-
-def test_clips_go_to_and_fro(tmp_path: Path) -> None:
-    assert [ray_gpus.to_and_fro(number, 4) for number in range(9)] == [0, 1, 2, 3, 2, 1, 0, 1, 2]
-    assert ray_gpus.to_and_fro(7, 1) == 0
-    made = ray_gpus.make_clips(tmp_path, 2, 3, 70)
-    assert [path.name for path in made] == ["long.mp4", "short000.mp4", "short001.mp4"]
-    with open_video(made[0]) as reader:
-        times = [t for span in reader.spans(64) for t in span.pts]
-        assert len(times) == 70
-        assert {later - sooner for sooner, later in itertools.pairwise(times)} == {1001}
-    assert len({path.read_bytes() for path in made}) == 3
 
 
 def test_rows_by_gpu_tails_and_efficiency() -> None:
