@@ -79,6 +79,7 @@ class ArrayGroup:
             warnings.simplefilter("ignore")  # files beside the arrays (pre-image, marker) are no part of the hierarchy
             store = LocalStore(folder, read_only=not create)
             self.group = zarr.create_group(store, zarr_format=3) if create else zarr.open_group(store, mode="r", zarr_format=3)
+        self._opened: dict[str, Any] | None = None if create else {}  # arrays that grow are opened anew each time
 
     def create_framewise(self, name: str, example: Tensor, shard: int) -> None:
         """Create an empty array (0, ...) like ``example`` (N, ...) that grows along frames, ``shard`` frames a file."""
@@ -122,6 +123,9 @@ class ArrayGroup:
 
     def read(self, name: str, start: int | None = None, stop: int | None = None) -> Tensor:
         """A field, or its rows ``start:stop``, as a tensor on the CPU with the dtype it was written with."""
-        array: Any = self.group[name]
+        if self._opened is None:
+            array: Any = self.group[name]
+        else:
+            array = self._opened[name] = self._opened.get(name) or self.group[name]
         values = array[...] if start is None else array[start:stop]
         return to_torch(np.asarray(values), str(array.attrs[DTYPE]))

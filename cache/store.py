@@ -14,6 +14,7 @@ from torch import Tensor
 from cache import entry as layout
 from cache.arrays import ArrayGroup
 from cache.keys import CacheKey
+from cache.recent import RecentReads
 from cache.writer import RecordWriter
 from mmfa_components import records as own_records
 from mmfa_components.errors import CacheError
@@ -46,8 +47,9 @@ class NullWriter:
 class StoredRecord:
     """A checked entry, read span by span."""
 
-    def __init__(self, path: Path, record: type[Record], marker: layout.Marker) -> None:
-        self.path, self.record, self.marker = path, record, marker
+    def __init__(self, path: Path, record: type[Record], marker: layout.Marker, recent: RecentReads) -> None:
+        self.path, self.record, self.marker, self.recent = path, record, marker, recent
+        self._content = (str(path), *sorted(digest for _, digest in marker.files.values()))  # an entry may be made anew while we run
         self._group = ArrayGroup(path, create=False)
 
     def __len__(self) -> int:
@@ -73,13 +75,21 @@ class StoredRecord:
         if not framewise and (begin, end) != (0, len(self)):
             raise CacheError("is stored whole", where=self.record.__name__, fix="read it without start and stop")
         try:
-            spans = (begin, max(begin, end)) if framewise else (None, None)
-            tensors = {name: self._group.read(name, *spans) for name in names}
+            tensors = {name: self._field(name, begin, max(begin, end)) for name in names} if framewise else self._whole(names)
             self._still_there(begin, end)
         except (OSError, RuntimeError, ValueError, KeyError, layout.DamageError) as error:
             fix = "run again: it is made anew (python -m cache verify --repair looks at all entries)"
             raise CacheError(f"the cache entry can no longer be read ({error})", where=str(self.path), fix=fix) from error
         return tensors
+
+    def _whole(self, names: list[str]) -> dict[str, Tensor]:
+        return {name: self._group.read(name) for name in names}
+
+    def _field(self, name: str, begin: int, end: int) -> Tensor:
+        """Rows of a framewise field; of a record that is one file (a shard, see cache.arrays) all are read at once and kept for a while."""
+        if len(self) > self.marker.shard:
+            return self._group.read(name, begin, end)
+        return self.recent.get((*self._content, name), lambda: self._group.read(name, 0, len(self)))[begin:end].clone()
 
     def _still_there(self, begin: int, end: int) -> None:
         """Zarr reads a file that is not there as zeros; so look that the files read from are still there. Raises DamageError."""
@@ -115,6 +125,7 @@ class RecordCache:
         self.folder, self.mode = Path(folder), mode
         self.records = {**known_records(), **(records or {})}
         self.on_event = on_event or (lambda text: None)
+        self._recent = RecentReads()
 
     def get(self, key: CacheKey) -> Any:
         """The whole record behind ``key``, or None when it is not there or damaged (then it is set aside)."""
@@ -140,7 +151,7 @@ class RecordCache:
             layout.check_digests(path, marker)
             if marker.record != record.fingerprint():
                 raise layout.DamageError(f"holds {marker.record} instead of {record.fingerprint()}")
-            stored = StoredRecord(path, record, marker)
+            stored = StoredRecord(path, record, marker, self._recent)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
