@@ -18,6 +18,8 @@ from pipelines.stages.frames import Chunk, chunk_length, to_float
 from pipelines.stages.worker import Stopwatch, Worker
 
 MIN_PRESENCE = 0.5
+FOLLOWED_AT_ONCE = 32
+"""Frames, on a GPU: detector and landmark network take it some 20 ms a call, whether for 8 frames or for 24 (docs/ray.md)."""
 MESHES = (468, 478)
 """Numbers of points of the face meshes whose eye corners are known."""
 REGION_RATIO = 2 / 3
@@ -54,7 +56,8 @@ def track_clip(worker: Worker, unit: TrackUnit) -> Iterator[TrackStep]:
     """
     tracker = FaceTracker(worker, unit.face, str(unit.path), start_score=(1 + unit.face.min_score) / 2)
     filler: GapFiller[FaceTrack] = GapFiller(unit.face.max_gap, mark=_mark)
-    chunks = worker.frames.chunks(unit.path, 0, None, chunk_length(worker.batch, unit.width, unit.height))
+    at_once = worker.batch if worker.device.type == "cpu" else max(worker.batch, FOLLOWED_AT_ONCE)
+    chunks = worker.frames.chunks(unit.path, 0, None, chunk_length(at_once, unit.width, unit.height))
     while True:
         watch = Stopwatch()
         with watch.stage("track"):  # decoding included
