@@ -26,12 +26,13 @@ from mmfa_components.geometry.shape import SHAPE_POINTS
 from mmfa_components.losses.guide import GUIDE
 from mmfa_components.losses.perceptual import VGGFeatures, multi_scale_perceptual_loss
 from mmfa_components.networks.blocks import channels_last
+from mmfa_components.networks.perceptual_discriminator import PerceptualDiscriminator, judged
 from mmfa_components.networks.presets import Sizes, preset
 from mmfa_components.registry import load_registry
 from pipelines.stages.components import resolve_device
 from pipelines.training.dataset import FaceClips
 from pipelines.training.group import Group
-from pipelines.training.schema import Losses, Run, Schedule, TrainPipeline
+from pipelines.training.schema import Losses, Model, Run, Schedule, TrainPipeline
 from pipelines.training.step import REGION_SIDE, Frozen
 from pipelines.training.trainer import Trainer
 
@@ -79,7 +80,11 @@ def judges(device: torch.device, levers: Levers) -> Frozen:
 
 @attrs.frozen
 class Levers:
-    """What may be changed for speed. ``levels``: pyramid levels of the perceptual loss; it, ``landmarks`` and ``centred`` change the result."""
+    """What may be changed for speed.
+
+    Those that change the result: ``levels``, pyramid levels of the perceptual loss, ``window``, of the finest result, ``landmarks``, ``centred``
+    and ``discriminator``, what the adversary judges.
+    """
 
     channels_last: bool = True
     compile: bool = False
@@ -88,6 +93,8 @@ class Levers:
     levels: tuple[int, int, int] = (1, 1, 2)
     landmarks: bool = True
     centred: bool = True
+    window: int = 0
+    discriminator: str = "pixels"
 
     def __str__(self) -> str:
         parts = [f"{f.name}={getattr(self, f.name)}" for f in attrs.fields(Levers)]
@@ -99,7 +106,8 @@ def make_trainer(
 ) -> Trainer:
     """A trainer with every loss in, from its first step on. batch: over all processes of the group."""
     pipeline = TrainPipeline(
-        losses=Losses(landmarks=80.0 if levers.landmarks else 0.0, levels=levers.levels, centred=levers.centred),
+        losses=Losses(landmarks=80.0 if levers.landmarks else 0.0, levels=levers.levels, centred=levers.centred, window=levers.window),
+        model=Model(discriminator=levers.discriminator),  # type: ignore[arg-type]
         schedule=Schedule(adversarial_from=0, landmarks_from=0, landmarks_ramp=1),
         run=Run(
             batch=batch, seed=seed, compile=levers.compile, graphs=levers.graphs, channels_last=levers.channels_last,
@@ -157,8 +165,11 @@ def module_work(trainer: Trainer, clips: FaceClips) -> Iterator[tuple[str, Calla
     yield "appearance_extractor", lambda: [model.appearance_extractor(pairs.source)]
     yield "dense_motion", lambda: list(model.dense_motion(moving, canonical, canonical + 0.1, frame))
     yield "generator", lambda: list(model.generator(moving, flow, occlusion, hint, pairs.source, surface))
-    yield "discriminator (2)", lambda: [trainer.discriminator(torch.cat([pairs.driving, results[0]]))[0]]
-    perceptual = step.frozen.perceptual
+    perceptual, both = step.frozen.perceptual, torch.cat([pairs.driving, results[0]])
+    shown = [both]
+    if isinstance(trainer.discriminator, PerceptualDiscriminator):
+        shown = [x.detach().requires_grad_(True) for x in judged(perceptual(both))]
+    yield "discriminator (2)", lambda: [trainer.discriminator(*shown)[0]]
     sizes = [torch.nn.functional.avg_pool2d(results[0], k) for k in (4, 2)] + results
     yield "VGG-16, all levels", lambda: [multi_scale_perceptual_loss(perceptual, sizes, pairs.driving, step.weights.levels)]
     if step.frozen.landmarks is not None:
@@ -204,14 +215,15 @@ def slowest_kernels(trainer: Trainer, clips: FaceClips, count: int, steps: int =
 def settings(options: argparse.Namespace) -> list[Levers]:
     """The settings to measure."""
     given = Levers(
-        not options.no_channels_last, options.compile, options.graphs, options.precision, tuple(options.levels), not options.no_landmarks
+        not options.no_channels_last, options.compile, options.graphs, options.precision, tuple(options.levels), not options.no_landmarks,
+        window=options.window, discriminator=options.discriminator,
     )  # fmt: skip
     if not options.levers:
         return [given]
     plain = Levers(channels_last=False, precision="float32")
     half = attrs.evolve(plain, precision="auto")
     last = attrs.evolve(half, channels_last=True)
-    changed: list[dict[str, Any]] = [{"levels": (1, 1, 1)}, {"graphs": True}, {"compile": True}, {"landmarks": False}]
+    changed: list[dict[str, Any]] = [{"levels": (1, 1, 1)}, {"window": 128}, {"discriminator": "features"}, {"graphs": True}, {"compile": True}, {"landmarks": False}]
     return [plain, half, last, *(attrs.evolve(last, **change) for change in changed)]
 
 
@@ -224,6 +236,8 @@ def main() -> int:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--precision", default="auto", choices=("auto", "float32", "bfloat16"))
     parser.add_argument("--levels", type=int, nargs=3, default=(1, 1, 2), help="pyramid levels of the perceptual loss")
+    parser.add_argument("--window", type=int, default=0, help="side of the window of the finest result that is judged, 0: all")
+    parser.add_argument("--discriminator", default="pixels", choices=("pixels", "features"))
     parser.add_argument("--compile", action="store_true")
     parser.add_argument("--graphs", action="store_true", help="CUDA graphs")
     parser.add_argument("--no-channels-last", action="store_true")

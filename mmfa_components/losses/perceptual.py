@@ -82,19 +82,12 @@ def features_of(network: nn.Module, result: Tensor, target: Tensor) -> tuple[Fea
 
 
 def multi_scale_perceptual_loss(
-    network: nn.Module,
-    results: Sequence[Tensor],
-    target: Tensor,
-    levels: Sequence[int] = (1, 1, 2),
-    known: tuple[Features, Features] | None = None,
+    network: nn.Module, results: Sequence[Tensor], target: Tensor, levels: Sequence[int] = (1, 1, 2)
 ) -> Tensor:
-    """Eq. 6: the perceptual loss of every size of result, coarse first, against the target shrunk to that size.
-
-    known: features of the finest result and of the target at that size, when they were computed before.
-    """
+    """Eq. 6: the perceptual loss of every size of result, coarse first, against the target shrunk to that size."""
     total = target.new_zeros(())
     for result, count in zip(results, levels, strict=True):
         size = (result.shape[-2], result.shape[-1])
         shrunk = target if size == tuple(target.shape[-2:]) else functional.interpolate(target, size, mode="area")
-        total = total + perceptual_loss(network, result, shrunk, count, known if result is results[-1] else None)
+        total = total + perceptual_loss(network, result, shrunk, count)
     return total

@@ -64,6 +64,8 @@ class Losses:
     not in the paper (see losses.guide).
     centred: eq. 7 on features less their batch mean (see losses.representation).
     levels: pyramid levels of the perceptual loss for results of 64, 128 and 256.
+    window: pixels of a side of the random window of the finest result that the perceptual loss, the face network and the adversary look at,
+    for speed; 0: all of it. The window is another one in each step.
     """
 
     perceptual: float = attrs.field(default=10.0, validator=ge(0.0))
@@ -81,6 +83,7 @@ class Losses:
     landmark_parts: LandmarkParts = attrs.field(factory=LandmarkParts)
     centred: bool = True
     levels: tuple[int, int, int] = (1, 1, 2)
+    window: int = attrs.field(default=0, validator=ge(0))
 
 
 @attrs.frozen

@@ -30,6 +30,15 @@ Exhibits = tuple[list[Tensor], list[Tensor]]
 """What the discriminator is shown of the driving images and of the results: the images, or their feature maps."""
 
 
+def windowed(image: Tensor, side: int, corner: tuple[float, float]) -> Tensor:
+    """The square window of ``side`` pixels of images (N, C, S, S); ``corner``: its y and x as shares of the room there is. 0: all."""
+    room = image.shape[-1] - side
+    if not side or room <= 0:
+        return image
+    y, x = (round(share * room) for share in corner)
+    return image[..., y : y + side, x : x + side]
+
+
 def carried(place: Tensor, transform: ImageTransform) -> Tensor:
     """The place (N, 3) of place_loss in the transformed image."""
     return torch.cat([transform.carry_points(place[:, None, :2])[:, 0], place[:, 2:] + transform.zoom.log()[:, None]], 1)
@@ -57,12 +66,18 @@ class AnimationStep(nn.Module):
         self.frozen, self.weights = frozen, losses  # not registered: neither trained nor saved
 
     def forward(
-        self, pairs: Pairs, transform: ImageTransform, discriminator: nn.Module | None = None, ramp: float = 0.0, render: bool = True
+        self,
+        pairs: Pairs,
+        transform: ImageTransform,
+        discriminator: nn.Module | None = None,
+        ramp: float = 0.0,
+        render: bool = True,
+        corner: tuple[float, float] = (0.5, 0.5),
     ) -> tuple[Tensor, dict[str, Tensor], Exhibits | None]:
         """The weighted sum, the unweighted losses by name, and what the discriminator is to learn from (None without one).
 
         transform: of eq. 15.  discriminator: joins when given.  ramp: factor of the landmark loss, 0 leaves it out.  render: whether images
-        are made; without them the losses are those on keypoints and features.
+        are made; without them the losses are those on keypoints and features.  corner: of ``losses.window`` (see windowed).
         """
         weights, model, count = self.weights, self.model, len(pairs)
         turned = transform.warp_image(pairs.driving)
@@ -102,25 +117,26 @@ class AnimationStep(nn.Module):
         if render:
             volume = model.appearance_extractor(pairs.source)
             results, _ = model.render(pairs.source, volume, points_s, frame_s, points_d, frame_d)
-            of_images, exhibits = self._image_losses(results, pairs, discriminator, ramp)
+            of_images, exhibits = self._image_losses(results, pairs, discriminator, ramp, corner)
             losses |= of_images
         total = torch.stack([self._weight(name, ramp) * value.float() for name, value in losses.items()]).sum()
         return total, losses, exhibits
 
     def _image_losses(
-        self, results: list[Tensor], pairs: Pairs, discriminator: nn.Module | None, ramp: float
+        self, results: list[Tensor], pairs: Pairs, discriminator: nn.Module | None, ramp: float, corner: tuple[float, float]
     ) -> tuple[dict[str, Tensor], Exhibits | None]:
-        weights, result = self.weights, results[-1]
-        network, known = self.frozen.perceptual, None
+        weights, network, known = self.weights, self.frozen.perceptual, None
+        result, driving = (windowed(image, weights.window, corner) for image in (results[-1], pairs.driving))
         exhibits: Exhibits | None = None
         if isinstance(discriminator, PerceptualDiscriminator):
-            known = features_of(network, result, pairs.driving)
+            known = features_of(network, result, driving)
             exhibits = judged(known[1]), judged(known[0])
         elif discriminator is not None:
-            exhibits = [pairs.driving], [result]
-        losses = {"perceptual": multi_scale_perceptual_loss(network, results, pairs.driving, weights.levels, known)}
+            exhibits = [driving], [result]
+        coarse = multi_scale_perceptual_loss(network, results[:-1], pairs.driving, weights.levels[:-1])
+        losses = {"perceptual": coarse + perceptual_loss(network, result, driving, weights.levels[-1], known)}
         if self.frozen.face is not None and weights.face:
-            losses["face"] = perceptual_loss(self.frozen.face, result, pairs.driving)
+            losses["face"] = perceptual_loss(self.frozen.face, result, driving)
         if discriminator is not None and exhibits is not None:
             with torch.no_grad():
                 _, real = discriminator(*exhibits[0])
@@ -128,7 +144,7 @@ class AnimationStep(nn.Module):
             losses["adversarial"] = adversarial.generator_loss(scores)
             losses["feature_matching"] = adversarial.feature_matching_loss(real, fake)
         if self.frozen.landmarks is not None and ramp > 0:
-            losses["landmarks"] = self._landmarks(self.frozen.landmarks, result, pairs)
+            losses["landmarks"] = self._landmarks(self.frozen.landmarks, results[-1], pairs)
         return losses, None if exhibits is None else (exhibits[0], [shown.detach() for shown in exhibits[1]])
 
     def _weight(self, name: str, ramp: float) -> float:

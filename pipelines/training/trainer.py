@@ -110,7 +110,8 @@ class Trainer:
         with buffers_kept(self.model) as kept:
             self.discriminator.requires_grad_(False)
             with self.precision():
-                total, losses, exhibits = self.generator_step(pairs, transform, self.discriminator if adversarial_on else None, ramp, images)
+                judge = self.discriminator if adversarial_on else None
+                total, losses, exhibits = self.generator_step(pairs, transform, judge, ramp, images, self._corner())
             self.optimizer.zero_grad(set_to_none=True)
             total.backward()
             gradient = nn.utils.clip_grad_norm_(self.model.parameters(), pipeline.optimiser.clip)
@@ -128,6 +129,11 @@ class Trainer:
         self.samples += pipeline.run.batch
         self._average()
         return logged
+
+    def _corner(self) -> tuple[float, float]:
+        """Where the window of ``losses.window`` lies in this step, the same on every process."""
+        y, x = torch.rand(2, generator=step_generator(self.pipeline.run.seed, self.step, -1 - self.bad)).tolist()
+        return y, x
 
     def _join(self) -> None:
         """From here on gradients are averaged over all processes."""

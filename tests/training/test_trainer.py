@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import attrs
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from mmfa_components.errors import TrainingError, WeightsError
 from mmfa_components.networks.perceptual_discriminator import PerceptualDiscriminator
 from pipelines.training.schema import Data, Losses, Model, Optimiser, Schedule
-from pipelines.training.step import Frozen
+from pipelines.training.step import Frozen, windowed
 from pipelines.training.trainer import Trainer
 
 CPU = torch.device("cpu")
@@ -93,6 +94,29 @@ def test_the_adversary_may_judge_features() -> None:
     other.restore(made.state(), "there")
     with pytest.raises(TrainingError, match="does not fit this run"):
         trainer(frozen(perceptual=Two())).restore(made.state(), "there")
+
+
+def test_a_window_of_the_result_is_looked_at_another_one_in_each_step() -> None:
+    network, side = Two(), SIZES.image // 2
+    losses = Losses(landmarks=0.0, levels=(1, 1, 1), window=side)
+    made = trainer(frozen(perceptual=network, face=network), losses=attrs.evolve(losses, face=1.0))
+    for _ in range(3):
+        made.train_step(clips())
+    sizes = Counter(network.shown)
+    assert sizes[SIZES.image] == 0
+    # the middle result as a whole, and a window of the finest for the perceptual and for the face network; each beside its target
+    assert sizes[side] == 3 * (2 + 2 + 2)
+    corners = []
+    for _ in range(3):
+        corners.append(made._corner())
+        assert made._corner() == corners[-1]  # every process has the same
+        made.train_step(clips())
+    assert len(set(corners)) == 3
+    image = torch.arange(16.0).view(1, 1, 4, 4)
+    assert windowed(image, 2, (0.0, 1.0)).flatten().tolist() == [2, 3, 6, 7]
+    assert windowed(image, 2, (1.0, 0.0)).flatten().tolist() == [8, 9, 12, 13]
+    assert windowed(image, 0, (0.3, 0.3)) is image
+    assert windowed(image, 9, (0.3, 0.3)) is image
 
 
 def test_both_adversaries_move_the_results() -> None:
@@ -206,7 +230,7 @@ def test_every_loss_of_the_schema_is_a_loss_of_the_step() -> None:
     made = trainer(judges, losses=Losses(landmarks=1.0, face=1.0, guide=1.0, place=1.0))
     made = [made.train_step(clips()) for _ in range(3)]
     assert set(LOSSES) <= set(made[-1])
-    assert attrs.asdict(Losses()).keys() - {"levels", "landmark_parts", "centred"} == set(LOSSES)
+    assert attrs.asdict(Losses()).keys() - {"levels", "landmark_parts", "centred", "window"} == set(LOSSES)
 
 
 def test_before_images_are_made_only_the_networks_of_motion_learn() -> None:
