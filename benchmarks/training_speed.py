@@ -223,7 +223,9 @@ def settings(options: argparse.Namespace) -> list[Levers]:
     plain = Levers(channels_last=False, precision="float32")
     half = attrs.evolve(plain, precision="auto")
     last = attrs.evolve(half, channels_last=True)
-    changed: list[dict[str, Any]] = [{"levels": (1, 1, 1)}, {"window": 128}, {"discriminator": "features"}, {"graphs": True}, {"compile": True}, {"landmarks": False}]
+    changed: list[dict[str, Any]] = [
+        {"levels": (1, 1, 1)}, {"window": 128}, {"discriminator": "features"}, {"graphs": True}, {"compile": True}, {"landmarks": False},
+    ]  # fmt: skip
     return [plain, half, last, *(attrs.evolve(last, **change) for change in changed)]
 
 

@@ -13,7 +13,9 @@ from benchmarks import training_speed
 
 
 @pytest.mark.parametrize("more", [[], ["--window", "32", "--discriminator", "features"]])
-def test_a_rehearsal_measures_steps_and_modules(more: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_rehearsal_measures_steps_and_modules(
+    more: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     use_tiny_preset()
     out = tmp_path / "speed.json"
     monkeypatch.setattr(sys, "argv", ["x", "--preset", "tiny", "--device", "cpu", "--batch", "2", "--steps", "1", "--json", str(out), *more])
