@@ -17,7 +17,6 @@ import json
 import os
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
@@ -27,15 +26,18 @@ import torch
 from rich.console import Console
 
 from benchmarks.demo_clips import ASSETS, make_clips
-from mmfa_components.geometry.squares import crop_squares, region_of_detection, to_crop
-from mmfa_components.records import FaceRegions, Frames, Landmarks
+from benchmarks.training_speed import clock
+from mmfa_components.geometry.squares import crop_squares, square_of_landmarks
+from mmfa_components.records import FaceRegions, Frames
 from mmfa_components.registry import load_registry
-from pipelines.config.schema import Cache, Engine, Job, Output, Pipeline, Plan, Ray
+from pipelines.config.schema import Cache, Engine, Face, Job, Output, Pipeline, Plan, Ray
 from pipelines.engines import run_plan
 from pipelines.media import open_video
 from pipelines.stages.components import build_components, resolve_batch, resolve_device
-from pipelines.stages.crop import stable_square
+from pipelines.stages.crop import crop_frames, crop_landmarks, face_boxes, stable_square
 from pipelines.stages.frames import to_bytes, to_float
+from pipelines.stages.track import REGION_RATIO, FaceTracker, no_face
+from pipelines.stages.worker import Worker
 
 
 def alone(engine: Engine, clip: Path, repeats: int) -> dict[str, Any]:
@@ -43,19 +45,17 @@ def alone(engine: Engine, clip: Path, repeats: int) -> dict[str, Any]:
     components = build_components(Pipeline(engine=engine), load_registry())
     device, animator = components.device, components.animator
     batch = resolve_batch(engine.batch, device)
-    size = animator.crop_size
+    size, face = animator.crop_size, Face()
     with open_video(clip) as reader:
         full = next(iter(reader.spans(batch))).rgb  # (batch, H, W, 3) uint8
     with torch.inference_mode():
         frames = Frames(to_float(full, device))
-        faces = components.detector(frames)
-        first = [faces.image.tolist().index(i) for i in range(batch)]
-        regions = FaceRegions(region_of_detection(faces.points[first]))
-        mesh = components.landmarks(frames, regions)
-        square = stable_square(torch.cat([mesh.points.amin(1)[:, :2], mesh.points.amax(1)[:, :2]], 1).float().cpu(), 0.58).to(device)
-        squares = square.expand(batch, 4)
-        crops = Frames(crop_squares(frames.rgb, squares, size).clamp(0, 1))
-        landmarks = Landmarks(to_crop(mesh.points.float(), squares, size), mesh.presence)
+        track, found = FaceTracker(Worker(components, batch), face, str(clip), face.min_score).faces(frames.rgb)
+        if track is None or not all(found):
+            raise no_face(clip, "video")
+        square = stable_square(face_boxes(track), face.crop_ratio)
+        squares, regions = square.to(device).expand(batch, 4), FaceRegions(square_of_landmarks(track.points, REGION_RATIO).to(device))
+        crops, landmarks = crop_frames(full, square, size, device), crop_landmarks(track, square, size, device)
         identity, motion = animator.encode(crops[:1]), animator.decompose(crops, landmarks)
         results = animator.render(identity, motion[:1], motion)
         works: dict[str, Callable[[], object]] = {
@@ -78,17 +78,10 @@ def timed(work: Callable[[], object], device: torch.device, repeats: int) -> flo
     """Seconds of one call, the mean of ``repeats`` after a few others."""
     for _ in range(3 if device.type == "cuda" else 1):
         work()
-    _wait(device)
-    begun = time.perf_counter()
+    begun = clock(device)
     for _ in range(repeats):
         work()
-    _wait(device)
-    return (time.perf_counter() - begun) / repeats
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize()
+    return (clock(device) - begun) / repeats
 
 
 def whole(engine: Engine, pieces: list[Path], portraits: int, folder: Path) -> dict[str, Any]:

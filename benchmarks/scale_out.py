@@ -20,6 +20,7 @@ from typing import Any
 import attrs
 from rich.console import Console
 
+from benchmarks.demo_clips import ASSETS
 from benchmarks.sleeping import SleepUnit, sleep_span, sleeping_pipeline, sleeping_registry
 from mmfa_components.registry import load_registry
 from pipelines.config.schema import Cache, Engine, Job, Output, Pipeline, Plan, Ray
@@ -29,7 +30,6 @@ from pipelines.engines.simulate import Model, simulate
 from pipelines.engines.steps import Costs
 from pipelines.media import VideoWriter, open_video
 
-ASSETS = Path(__file__).parents[1] / "assets"
 SHORT, HOURS = 3000, 4
 COSTS = Costs(0.004, 0.004, 0.006)
 """Seconds a frame on one GPU worker in the simulation: tracked, decomposed, rendered. Ratios, not these seconds, decide the efficiency."""

@@ -79,7 +79,7 @@ class ArrayGroup:
             warnings.simplefilter("ignore")  # files beside the arrays (pre-image, marker) are no part of the hierarchy
             store = LocalStore(folder, read_only=not create)
             self.group = zarr.create_group(store, zarr_format=3) if create else zarr.open_group(store, mode="r", zarr_format=3)
-        self._opened: dict[str, Any] | None = None if create else {}  # arrays that grow are opened anew each time
+        self._read: dict[str, Any] = {}  # arrays that were read before; entries are read only when they are complete
 
     def create_framewise(self, name: str, example: Tensor, shard: int) -> None:
         """Create an empty array (0, ...) like ``example`` (N, ...) that grows along frames, ``shard`` frames a file."""
@@ -123,9 +123,8 @@ class ArrayGroup:
 
     def read(self, name: str, start: int | None = None, stop: int | None = None) -> Tensor:
         """A field, or its rows ``start:stop``, as a tensor on the CPU with the dtype it was written with."""
-        if self._opened is None:
-            array: Any = self.group[name]
-        else:
-            array = self._opened[name] = self._opened.get(name) or self.group[name]
+        if name not in self._read:
+            self._read[name] = self.group[name]
+        array = self._read[name]
         values = array[...] if start is None else array[start:stop]
         return to_torch(np.asarray(values), str(array.attrs[DTYPE]))

@@ -71,22 +71,20 @@ class StoredRecord:
 
     def _read(self, names: list[str], start: int, stop: int | None) -> dict[str, Tensor]:
         begin, end, _ = slice(start, stop).indices(len(self))
-        framewise = self.record.framewise()
-        if not framewise and (begin, end) != (0, len(self)):
+        if not self.record.framewise() and (begin, end) != (0, len(self)):
             raise CacheError("is stored whole", where=self.record.__name__, fix="read it without start and stop")
         try:
-            tensors = {name: self._field(name, begin, max(begin, end)) for name in names} if framewise else self._whole(names)
+            tensors = {name: self._field(name, begin, max(begin, end)) for name in names}
             self._still_there(begin, end)
         except (OSError, RuntimeError, ValueError, KeyError, layout.DamageError) as error:
             fix = "run again: it is made anew (python -m cache verify --repair looks at all entries)"
             raise CacheError(f"the cache entry can no longer be read ({error})", where=str(self.path), fix=fix) from error
         return tensors
 
-    def _whole(self, names: list[str]) -> dict[str, Tensor]:
-        return {name: self._group.read(name) for name in names}
-
     def _field(self, name: str, begin: int, end: int) -> Tensor:
-        """Rows of a framewise field; of a record that is one file (a shard, see cache.arrays) all are read at once and kept for a while."""
+        """A whole field, or rows of a framewise one; of a record that is one file (a shard, see cache.arrays) all are read at once and kept."""
+        if not self.record.framewise():
+            return self._group.read(name)
         if len(self) > self.marker.shard:
             return self._group.read(name, begin, end)
         return self.recent.get((*self._content, name), lambda: self._group.read(name, 0, len(self)))[begin:end].clone()

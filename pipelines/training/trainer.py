@@ -41,7 +41,7 @@ class Trainer:
         torch.manual_seed(run.seed)
         self.pipeline, self.device, self.group, self.frozen = pipeline, device, group, frozen
         self.model = MMFAModel(sizes).to(device)
-        self.discriminator = _discriminator(sizes, pipeline, frozen).to(device)
+        self.discriminator = _discriminator(sizes, pipeline, frozen, device)
         if run.channels_last:
             channels_last(self.model)
         self.averaged = copy.deepcopy(self.model).eval().requires_grad_(False)
@@ -132,6 +132,8 @@ class Trainer:
 
     def _corner(self) -> tuple[float, float]:
         """Where the window of ``losses.window`` lies in this step, the same on every process."""
+        if not self.pipeline.losses.window:
+            return 0.0, 0.0
         y, x = torch.rand(2, generator=step_generator(self.pipeline.run.seed, self.step, -1 - self.bad)).tolist()
         return y, x
 
@@ -188,12 +190,8 @@ class Trainer:
 
 
 @torch.no_grad()
-def _discriminator(sizes: Sizes, pipeline: TrainPipeline, frozen: Frozen) -> nn.Module:
+def _discriminator(sizes: Sizes, pipeline: TrainPipeline, frozen: Frozen, device: torch.device) -> nn.Module:
     if pipeline.model.discriminator == "pixels":
-        return Discriminator(sizes)
-    shown = judged(frozen.perceptual(torch.zeros(1, 3, sizes.image, sizes.image, device=_home(frozen.perceptual))))
-    return PerceptualDiscriminator([x.shape[1] for x in shown])
-
-
-def _home(module: nn.Module) -> torch.device:
-    return next((p.device for p in module.parameters()), torch.device("cpu"))
+        return Discriminator(sizes).to(device)
+    shown = judged(frozen.perceptual(torch.zeros(1, 3, sizes.image, sizes.image, device=device)))
+    return PerceptualDiscriminator([x.shape[1] for x in shown]).to(device)
