@@ -75,3 +75,19 @@ def truncated(path: Path, whole: Path, share: float = 0.5) -> Path:
     data = whole.read_bytes()
     path.write_bytes(data[: int(len(data) * share)])
     return path
+
+
+def moving_clip(path: Path, frames: int, codec: str, options: dict[str, str], size: tuple[int, int] = (96, 64)) -> Path:
+    """A clip of noise that moves, so that frames rest on each other, by an encoder with these options."""
+    noise = np.random.default_rng(0).integers(0, 255, (size[1], size[0], 3), np.uint8)
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream(codec, rate=25)
+        stream.width, stream.height, stream.pix_fmt, stream.options = *size, "yuv420p", options
+        for index in range(frames):
+            rgb = np.roll(noise, index, 1)
+            rgb[:8, :8] = index
+            frame = av.VideoFrame.from_ndarray(rgb, format="rgb24")
+            frame.pts = index
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    return path

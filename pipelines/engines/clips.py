@@ -83,7 +83,7 @@ class Preparation:
         square = stable_square(torch.cat(boxes), face.crop_ratio)
         seen, used = torch.cat(found), torch.cat(usable)
         report.lost, report.bridged = ranges_of(~used), ranges_of(used & ~seen)
-        motion = self._motion(path, face, track, square, report, watch)
+        motion = self._motion(path, face, track, times, square, report, watch)
         report.frames, report.seconds = len(motion), watch.seconds
         return Clip(path, info, track, motion, times, square, report)
 
@@ -120,7 +120,7 @@ class Preparation:
         report.cached["track"] = False
         return track, times
 
-    def _motion(self, path: Path, face: Face, track: Any, square: Tensor, report: InputReport, watch: Stopwatch) -> Any:
+    def _motion(self, path: Path, face: Face, track: Any, times: Any, square: Tensor, report: InputReport, watch: Stopwatch) -> Any:
         facts = self.engine.facts
         options = {**_face_options(face), "margin": MARGIN, "crop_size": facts.crop_size}
         key = CacheKey.of(facts.motion, facts.all(), options, report.digest, path.name, facts.precision)
@@ -131,7 +131,8 @@ class Preparation:
 
         def units() -> Iterator[DecomposeUnit]:
             for start in range(0, len(track), self.span):
-                yield DecomposeUnit(path, start, track.read(start, min(start + self.span, len(track))), square)
+                rows, first = track.read(start, min(start + self.span, len(track))), times.read(start, start + 1)
+                yield DecomposeUnit(path, start, rows, square, int(first.pts[0]))
 
         def timed() -> Iterator[DecomposedSpan]:
             for span in self.engine.map(decompose_span, units()):

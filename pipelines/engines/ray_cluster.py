@@ -59,11 +59,12 @@ def size_of_pool(engine: Engine, resources: dict[str, float]) -> Size:
 
     Raises ConfigError when what an actor asks for is more than there is.
     """
-    options, threads = engine.ray, engine.threads or torch.get_num_threads()
+    options = engine.ray
     have_cpus, have_gpus = resources.get("CPU", 0.0), resources.get("GPU", 0.0)
     gpus = options.gpus if options.gpus >= 0 else (GPUS_EACH if have_gpus and engine.device != "cpu" else 0.0)
     if engine.device == "cuda" and not gpus:
         raise ConfigError("the cluster has no GPU for engine.device = \"cuda\"", where="engine.ray.gpus", fix='use "auto" or "cpu"')
+    threads = engine.threads or (1 if gpus else torch.get_num_threads())  # beside a GPU more of them only wait for each other
     cpus = options.cpus or (1.0 if gpus else float(min(threads, max(1, int(have_cpus)))))
     fits = [have_cpus // cpus] + ([have_gpus / gpus + 1e-6] if gpus else [])
     room = int(min(fits))

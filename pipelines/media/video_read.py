@@ -101,14 +101,20 @@ class VideoReader:
         if rgb:
             yield VideoSpan(first, torch.stack(rgb), tuple(stamps))
 
-    def frames(self, start: int = 0) -> Iterator[VideoFrame]:
-        """One frame after the other from ``start`` on; may be called again."""
-        convert = VideoReformatter()
-        for frame, pts in itertools.islice(self._frames(), start, None):
-            yield VideoFrame(frame, pts, convert)
+    def frames(self, start: int = 0, pts: int | None = None) -> Iterator[VideoFrame]:
+        """One frame after the other from ``start`` on; may be called again.
 
-    def _frames(self) -> Iterator[tuple[Any, int]]:
-        """Decode from the first frame, however often this is called."""
+        pts: timestamp of frame ``start``, if known: reading enters the file at the last keyframe before it instead of the first frame.
+        Which frames come does not depend on it: a file that cannot be entered there is decoded from its beginning.
+        """
+        convert = VideoReformatter()
+        entered = None if pts is None else self._enter_at(pts)
+        found = self._stamped(self._decoded(), 0) if entered is None else self._stamped(entered, start)
+        for frame, stamp in itertools.islice(found, start if entered is None else 0, None):
+            yield VideoFrame(frame, stamp, convert)
+
+    def _decoded(self) -> Iterator[Any]:
+        """Frames as the decoder gives them, from the first one, however often this is called."""
         if self._started:
             self.__exit__(None, None, None)
             self.__enter__()
@@ -116,10 +122,27 @@ class VideoReader:
         stream = self._container.streams.video[0]
         stream.thread_type = "AUTO"
         stream.codec_context.thread_count = THREADS
+        return iter(self._container.decode(stream))
+
+    def _enter_at(self, pts: int) -> Iterator[Any] | None:
+        """Decoded frames from the one of timestamp ``pts`` on. None where it is not met behind a keyframe, on which its decoding can rest."""
+        decoded, rests = self._decoded(), False
+        try:
+            self._container.seek(pts, stream=self._container.streams.video[0])
+            for frame in decoded:
+                if frame.pts is None or frame.pts > pts or frame.is_corrupt:
+                    return None
+                rests = rests or frame.key_frame
+                if frame.pts == pts:
+                    return itertools.chain([frame], decoded) if rests else None
+        except (OSError, ValueError):
+            return None
+        return None
+
+    def _stamped(self, decoded: Iterator[Any], count: int) -> Iterator[tuple[Any, int]]:
+        """Frames with ascending timestamps; the first one is frame number ``count``."""
         step = max(1, round(1 / (self.info.rate * self.info.time_base)))
         last: int | None = None
-        count = 0
-        decoded = iter(self._container.decode(stream))
         while True:
             try:
                 frame = next(decoded)

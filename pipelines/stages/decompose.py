@@ -17,12 +17,13 @@ from pipelines.stages.worker import Stopwatch, Worker
 
 @attrs.frozen(eq=False)
 class DecomposeUnit:
-    """A span of a clip: its first frame, the span of its track, and the clip's crop square (4,)."""
+    """A span of a clip: its first frame, the span of its track, the clip's crop square (4,), and the first frame's timestamp, if known."""
 
     path: Path
     start: int
     track: FaceTrack
     square: Tensor
+    pts: int | None = None
 
 
 @attrs.frozen(eq=False)
@@ -39,7 +40,7 @@ def decompose_span(worker: Worker, unit: DecomposeUnit) -> DecomposedSpan:
     animator, watch, parts = worker.animator, Stopwatch(), []
     stop = unit.start + len(unit.track)
     at = 0
-    chunks = worker.frames.chunks(unit.path, unit.start, stop, worker.batch)
+    chunks = worker.frames.chunks(unit.path, unit.start, stop, worker.batch, unit.pts)
     while True:
         with watch.stage("decode"):
             chunk = next(chunks, None)

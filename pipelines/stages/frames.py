@@ -12,6 +12,8 @@ from torch import Tensor
 from mmfa_components.errors import MediaError
 from pipelines.media import VideoFrame, VideoReader, open_video
 
+JUMP = 250
+"""Frames ahead from which on a clip is entered anew at a keyframe (a common distance of keyframes) instead of being decoded up to there."""
 PIXELS_AT_ONCE = 8_000_000
 """Most pixels of full-size frames that are held as float at a time (about 100 MB), whatever the batch."""
 
@@ -53,21 +55,24 @@ class FrameSource:
         self.keep = keep
         self._open: dict[Path, _Open] = {}
 
-    def chunks(self, path: Path, start: int, stop: int | None, length: int) -> Iterator[Chunk]:
-        """Frames ``start`` to ``stop`` (None: the end) in chunks of at most ``length``. Raises MediaError when too few are there."""
-        clip = self._at(path, start)
+    def chunks(self, path: Path, start: int, stop: int | None, length: int, pts: int | None = None) -> Iterator[Chunk]:
+        """Frames ``start`` to ``stop`` (None: the end) in chunks of at most ``length``; ``pts``: of frame ``start``, if known, to find it fast.
+
+        Raises MediaError when too few are there.
+        """
+        clip = self._at(path, start, pts)
         while stop is None or clip.position < stop:
             wanted = length if stop is None else min(length, stop - clip.position)
             rows: list[Tensor] = []
-            pts: list[int] = []
+            stamps: list[int] = []
             for frame in clip.frames:
                 rows.append(frame.rgb())
-                pts.append(frame.pts)
+                stamps.append(frame.pts)
                 clip.position += 1
                 if len(rows) == wanted:
                     break
             if rows:
-                yield Chunk(torch.stack(rows), tuple(pts))
+                yield Chunk(torch.stack(rows), tuple(stamps))
             if len(rows) < wanted:
                 if stop is not None:
                     fix = "do not change the file while it is being used"
@@ -88,14 +93,16 @@ class FrameSource:
         while self._open:
             _close(self._open.popitem()[1])
 
-    def _at(self, path: Path, start: int) -> _Open:
+    def _at(self, path: Path, start: int, pts: int | None) -> _Open:
         clip = self._open.pop(path, None)
-        if clip is not None and clip.position > start:
+        here = 0 if clip is None or clip.position > start else clip.position
+        jump = pts is not None and start - here > JUMP
+        if clip is not None and (clip.position > start or jump):
             _close(clip)
             clip = None
         if clip is None:
             reader = open_video(path)
-            clip = _Open(reader, reader.__enter__().frames(start), start)
+            clip = _Open(reader, reader.__enter__().frames(start, pts if jump else None), start)
         self._open[path] = clip
         while clip.position < start and next(clip.frames, None) is not None:  # a little ahead: reading on is cheaper than opening anew
             clip.position += 1

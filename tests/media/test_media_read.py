@@ -1,14 +1,17 @@
 """Reading video: what a file is, exact times, any pixel format, damage, memory."""
 
+import itertools
 import resource
 import subprocess
 import sys
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from media_samples import clip, picture, sound_only, truncated
+from media_samples import clip, moving_clip, picture, sound_only, truncated
 
 from mmfa_components.errors import MediaError
 from pipelines.media import MediaInfo, open_video, probe, require_image, require_video, write_image
@@ -165,3 +168,47 @@ def test_memory_does_not_grow_with_length(tmp_path: Path) -> None:
     assert growth < 40_000  # KiB
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > 0
     assert isinstance(probe(path), MediaInfo)
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "options"),
+    [
+        ("a.mp4", "libx264", {}),
+        ("open.mp4", "libx264", {"x264-params": "open-gop=1:keyint=20"}),
+        ("refresh.mp4", "libx264", {"x264-params": "intra-refresh=1:keyint=20"}),
+        ("a.mkv", "libx264", {"g": "20"}),
+        ("a.ts", "libx264", {"g": "20"}),
+        ("a.mpg", "mpeg2video", {"bf": "2"}),
+        ("a.avi", "mpeg4", {}),
+        ("a.webm", "libvpx-vp9", {"deadline": "realtime", "g": "20"}),
+    ],
+)
+def test_a_file_entered_in_the_middle_gives_the_frames_it_gives_from_its_beginning(
+    tmp_path: Path, name: str, codec: str, options: dict[str, str]
+) -> None:
+    path = moving_clip(tmp_path / name, 90, codec, options)
+    with open_video(path) as reader:
+        whole = [(frame.pts, frame.rgb()) for frame in reader.frames()]
+    with open_video(path) as reader:
+        for first in (1, 19, 20, 21, 41, 79, len(whole) - 1):
+            part = [(frame.pts, frame.rgb()) for frame in itertools.islice(reader.frames(first, whole[first][0]), 4)]
+            assert [pts for pts, _ in part] == [pts for pts, _ in whole[first : first + 4]]
+            assert all(torch.equal(a, b) for (_, a), (_, b) in zip(part, whole[first : first + 4], strict=True))
+
+
+def test_a_file_is_entered_at_a_keyframe_and_only_where_its_timestamp_is_met(tmp_path: Path) -> None:
+    path = moving_clip(tmp_path / "a.mp4", 90, "libx264", {"g": "20"})
+    with open_video(path) as reader:
+        stamps = [frame.pts for frame in reader.frames()]
+        decoded = reader._decoded
+
+        def counted() -> Iterator[Any]:
+            return map(lambda frame: seen.append(frame.pts) or frame, decoded())  # type: ignore[func-returns-value]
+
+        reader._decoded = counted  # type: ignore[method-assign]
+        seen: list[int] = []
+        assert next(reader.frames(85, stamps[85])).pts == stamps[85]
+        assert seen == stamps[80:86]
+        seen.clear()
+        assert next(reader.frames(85, stamps[85] + 1)).pts == stamps[85]  # no such timestamp: from the beginning
+        assert seen[-86:] == stamps[:86]

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 import torch
-from media_samples import clip
+from media_samples import clip, moving_clip
 
 from mmfa_components.errors import MediaError
 from pipelines.media import open_video, video_read
+from pipelines.stages import frames
 from pipelines.stages.frames import FrameSource
 
 
@@ -55,4 +56,21 @@ def test_chunks_to_the_end_and_beyond_it(tmp_path: Path) -> None:
     assert [len(chunk.rgb) for chunk in source.chunks(path, 2, None, 4)] == [4, 4, 2]
     with pytest.raises(MediaError, match="ended at frame 12, frame 14 was wanted"):
         list(source.chunks(path, 8, 15, 4))
+    source.close()
+
+
+def test_a_far_span_is_entered_by_its_timestamp_and_a_near_one_is_read_on_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = moving_clip(tmp_path / "a.mp4", 60, "libx264", {"g": "10"})
+    with open_video(path) as reader:
+        stamps, whole = zip(*((frame.pts, frame.rgb()) for frame in reader.frames()), strict=True)
+    entered: list[int] = []
+    enter = video_read.VideoReader._enter_at
+    monkeypatch.setattr(video_read.VideoReader, "_enter_at", lambda reader, pts: entered.append(pts) or enter(reader, pts))  # type: ignore[func-returns-value]
+    monkeypatch.setattr(frames, "JUMP", 20)
+    source = FrameSource()
+    for start, jumps in ((5, 0), (15, 0), (45, 1), (50, 1), (30, 2), (3, 2)):
+        (chunk,) = source.chunks(path, start, start + 4, 4, stamps[start])
+        assert torch.equal(chunk.rgb, torch.stack(whole[start : start + 4]))
+        assert chunk.pts == stamps[start : start + 4]
+        assert len(entered) == jumps
     source.close()
