@@ -203,7 +203,7 @@ def test_a_file_is_entered_at_a_keyframe_and_only_where_its_timestamp_is_met(tmp
         decoded = reader._decoded
 
         def counted() -> Iterator[Any]:
-            return map(lambda frame: seen.append(frame.pts) or frame, decoded())  # type: ignore[func-returns-value]
+            return (seen.append(frame.pts) or frame for frame in decoded())  # type: ignore[func-returns-value]
 
         reader._decoded = counted  # type: ignore[method-assign]
         seen: list[int] = []
