@@ -147,7 +147,8 @@ class Engine:
     precision: compute dtype of the networks that make images (motion is always estimated in float32); "auto" is bfloat16 on GPUs
     and on CPUs that compute in it, else float32.
     batch: frames a network sees at once, 0: what is fastest on the device.  span: frames in the unit of work (memory grows
-    with this, not with clip length).  threads: CPU threads of torch, 0 = torch's own choice.
+    with this, not with clip length).  threads: CPU threads of torch, 0 = torch's own choice,
+    one in a worker of Ray that has a GPU.
     """
 
     name: str = "in_process"

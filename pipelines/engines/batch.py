@@ -152,7 +152,7 @@ class Batch:
             driving = read_motion(clip.motion, start, stop, radius)
             if isinstance(source, Clip):
                 own = held(source.motion, start, stop, smoothing_radius(self.plan.pipeline.face.smooth, float(source.info.rate)))
-                identity: Any = SourceFrames(source.path, source.frames, source.square)
+                identity: Any = SourceFrames(source.path, source.frames, source.square, source.pts(min(start, source.frames - 1)))
             else:
                 own, identity = source.motion, source.identity
             yield RenderUnit(start, transfer_motion(own, driving, reference, modes), own, identity)

@@ -49,6 +49,10 @@ class Clip:
         """Frames of the clip, as decoded."""
         return len(self.motion)
 
+    def pts(self, frame: int) -> int:
+        """The timestamp of a frame, in the clip's time base."""
+        return int(self.times.read(frame, frame + 1).pts[0])
+
 
 class Preparation:
     """Prepares inputs on an engine, with a store for what comes out."""

@@ -79,9 +79,9 @@ class FrameSource:
                     raise MediaError(f"ended at frame {clip.position}, frame {stop - 1} was wanted", where=str(path), fix=fix)
                 return
 
-    def read(self, path: Path, start: int, stop: int) -> Tensor:
-        """Frames ``start`` to ``stop`` at once, (n, H, W, 3) uint8."""
-        return torch.cat([c.rgb for c in self.chunks(path, start, stop, stop - start)])
+    def read(self, path: Path, start: int, stop: int, pts: int | None = None) -> Tensor:
+        """Frames ``start`` to ``stop`` at once, (n, H, W, 3) uint8. pts: as for chunks."""
+        return torch.cat([c.rgb for c in self.chunks(path, start, stop, stop - start, pts)])
 
     def damage(self, path: Path) -> str:
         """What ended the reading of a clip early, as far as it was read; "" when nothing did."""

@@ -18,11 +18,15 @@ from pipelines.stages.worker import Stopwatch, Worker
 
 @attrs.frozen(eq=False)
 class SourceFrames:
-    """Frames of a video used as source: result frame i is made of its frame i; its last frame is held beyond its end."""
+    """Frames of a video used as source: result frame i is made of its frame i; its last frame is held beyond its end.
+
+    pts: timestamp of the frame the unit begins with, if known, to find it fast.
+    """
 
     path: Path
     frames: int
     square: Tensor
+    pts: int | None = None
 
 
 @attrs.frozen(eq=False)
@@ -63,7 +67,8 @@ def render_span(worker: Worker, unit: RenderUnit) -> RenderedSpan:
         if isinstance(unit.identity, SourceFrames):
             start = unit.start + first
             with watch.stage("decode"):
-                rgb = source_frames(worker, unit.identity, start, start + len(driving))
+                begins = unit.identity if first == 0 else attrs.evolve(unit.identity, pts=None)
+                rgb = source_frames(worker, begins, start, start + len(driving))
             with watch.stage("encode"):
                 identity = animator.encode(crop_frames(rgb, unit.identity.square, animator.crop_size, worker.device))
         with watch.stage("render"):
@@ -93,5 +98,5 @@ def render_canonical(animator: Animator, identity: object, source: Motion, drivi
 def source_frames(worker: Worker, source: SourceFrames, start: int, stop: int) -> Tensor:
     """Frames ``start`` to ``stop`` of a source video (n, H, W, 3) uint8, its last frame repeated beyond the end."""
     first = min(start, source.frames - 1)
-    rgb = worker.frames.read(source.path, first, max(min(stop, source.frames), first + 1))
+    rgb = worker.frames.read(source.path, first, max(min(stop, source.frames), first + 1), source.pts)
     return torch.cat([rgb, rgb[-1:].expand(stop - start - len(rgb), -1, -1, -1)])

@@ -10,6 +10,7 @@ from typing import Any
 import attrs
 import pytest
 import ray
+import torch
 from disc_face import disc_registry
 from disc_media import disc_plan
 from ray_discs import PATHS, frames_of, log_lines, ray_plan, risky_registry
@@ -19,6 +20,7 @@ from mmfa_components.registry import load_registry
 from pipelines.config.schema import Cache, Engine, Job, Output, Part, Pipeline, Plan, Ray
 from pipelines.engines import run_plan
 from pipelines.engines.decompositions import decompose_all
+from pipelines.engines.ray_cluster import size_of_pool
 from pipelines.media import VideoWriter, content_digest, open_video
 
 
@@ -30,6 +32,23 @@ def started() -> Iterator[None]:
         ray.init(address="local", num_cpus=2, include_dashboard=False, object_store_memory=150 * 2**20, log_to_driver=False)
         yield
         ray.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("engine", "resources", "threads", "cpus"),
+    [
+        (Engine(name="ray"), {"CPU": 16.0, "GPU": 1.0}, 1, 1.0),
+        (Engine(name="ray", threads=3), {"CPU": 16.0, "GPU": 1.0}, 3, 1.0),
+        (Engine(name="ray"), {"CPU": 16.0}, 5, 5.0),
+        (Engine(name="ray", device="cpu"), {"CPU": 16.0, "GPU": 1.0}, 5, 5.0),
+    ],
+)
+def test_a_worker_with_a_gpu_has_one_thread_unless_told_otherwise(
+    engine: Engine, resources: dict[str, float], threads: int, cpus: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 5)
+    size = size_of_pool(engine, resources)
+    assert (size.threads, size.cpus) == (threads, cpus)
 
 
 def test_results_are_those_of_the_in_process_engine(tmp_path: Path, media: Any, screen: Any) -> None:
