@@ -13,8 +13,8 @@ from plugins.mmfa.animator import AnimatorOptions, make_animator
 
 HERE = Path(__file__).parent
 MODEL_VERSION = "3"
-BASE_DIGEST = "c357861ae3ca3b1df73d3d23dd3036e97e9aed25421b2b69f54126435161a53b"
-VAE_DIGEST = "3f5684c62600b243f268eb22ee239cbcfcacec3798425bdc79456a8a58648a64"
+BASE_DIGEST = "28822538bcfbb913b2bd03199b3b3ef2fffb57cb329b381848563f10300837a9"
+VAE_DIGEST = "89f38207c848e98270ab24c330c6048954b5b11b8e81ea170ea7f7999001a5af"
 VAE, CODEC = ("mmfa_vae_base",), ("mmfa_base", "facemesh_geometry")
 LICENCE = "research use only (see MODEL_CARD.md)"
 
