@@ -14,7 +14,7 @@ from mmfa_components.records import Motion
 from pipelines.config.schema import Face, Job, Plan
 from pipelines.engines.base import Engine
 from pipelines.engines.batch_order import by_source, run_in_parallel
-from pipelines.engines.clips import Clip, Preparation, input_report
+from pipelines.engines.clips import Clip, Preparation, input_report, timestamp
 from pipelines.engines.failures import describe
 from pipelines.engines.job_keys import job_face, job_key, job_reference, motion_text, read_notes, write_notes
 from pipelines.engines.parallel import Once, Uses
@@ -152,7 +152,7 @@ class Batch:
             driving = read_motion(clip.motion, start, stop, radius)
             if isinstance(source, Clip):
                 own = held(source.motion, start, stop, smoothing_radius(self.plan.pipeline.face.smooth, float(source.info.rate)))
-                identity: Any = SourceFrames(source.path, source.frames, source.square, source.pts(min(start, source.frames - 1)))
+                identity: Any = SourceFrames(source.path, source.frames, source.square, timestamp(source.times, min(start, source.frames - 1)))
             else:
                 own, identity = source.motion, source.identity
             yield RenderUnit(start, transfer_motion(own, driving, reference, modes), own, identity)

@@ -49,10 +49,6 @@ class Clip:
         """Frames of the clip, as decoded."""
         return len(self.motion)
 
-    def pts(self, frame: int) -> int:
-        """The timestamp of a frame, in the clip's time base."""
-        return int(self.times.read(frame, frame + 1).pts[0])
-
 
 class Preparation:
     """Prepares inputs on an engine, with a store for what comes out."""
@@ -135,8 +131,8 @@ class Preparation:
 
         def units() -> Iterator[DecomposeUnit]:
             for start in range(0, len(track), self.span):
-                rows, first = track.read(start, min(start + self.span, len(track))), times.read(start, start + 1)
-                yield DecomposeUnit(path, start, rows, square, int(first.pts[0]))
+                rows = track.read(start, min(start + self.span, len(track)))
+                yield DecomposeUnit(path, start, rows, square, timestamp(times, start))
 
         def timed() -> Iterator[DecomposedSpan]:
             for span in self.engine.map(decompose_span, units()):
@@ -148,6 +144,11 @@ class Preparation:
             return fill_gaps(timed(), face.max_gap)
 
         return self.store.fill(key, facts.motion, make)
+
+
+def timestamp(times: Any, frame: int) -> int:
+    """Of a frame of a clip with these stored times, in the clip's time base."""
+    return int(times.read(frame, frame + 1).pts[0])
 
 
 def input_report(path: Path, kind: str) -> InputReport:

@@ -109,8 +109,8 @@ class VideoReader:
         """
         convert = VideoReformatter()
         entered = None if pts is None else self._enter_at(pts)
-        found = self._stamped(self._decoded(), 0) if entered is None else self._stamped(entered, start)
-        for frame, stamp in itertools.islice(found, start if entered is None else 0, None):
+        found = itertools.islice(self._stamped(self._decoded(), 0), start, None) if entered is None else self._stamped(entered, start)
+        for frame, stamp in found:
             yield VideoFrame(frame, stamp, convert)
 
     def _decoded(self) -> Iterator[Any]:

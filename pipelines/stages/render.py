@@ -67,8 +67,7 @@ def render_span(worker: Worker, unit: RenderUnit) -> RenderedSpan:
         if isinstance(unit.identity, SourceFrames):
             start = unit.start + first
             with watch.stage("decode"):
-                begins = unit.identity if first == 0 else attrs.evolve(unit.identity, pts=None)
-                rgb = source_frames(worker, begins, start, start + len(driving))
+                rgb = source_frames(worker, unit.identity, start, start + len(driving), unit.identity.pts if first == 0 else None)
             with watch.stage("encode"):
                 identity = animator.encode(crop_frames(rgb, unit.identity.square, animator.crop_size, worker.device))
         with watch.stage("render"):
@@ -95,8 +94,8 @@ def render_canonical(animator: Animator, identity: object, source: Motion, drivi
     return animator.render_neutral(identity, source, driving)
 
 
-def source_frames(worker: Worker, source: SourceFrames, start: int, stop: int) -> Tensor:
-    """Frames ``start`` to ``stop`` of a source video (n, H, W, 3) uint8, its last frame repeated beyond the end."""
+def source_frames(worker: Worker, source: SourceFrames, start: int, stop: int, pts: int | None) -> Tensor:
+    """Frames ``start`` to ``stop`` of a source video (n, H, W, 3) uint8, its last frame repeated beyond the end. pts: of the first one read."""
     first = min(start, source.frames - 1)
-    rgb = worker.frames.read(source.path, first, max(min(stop, source.frames), first + 1), source.pts)
+    rgb = worker.frames.read(source.path, first, max(min(stop, source.frames), first + 1), pts)
     return torch.cat([rgb, rgb[-1:].expand(stop - start - len(rgb), -1, -1, -1)])
