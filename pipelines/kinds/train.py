@@ -77,7 +77,7 @@ def _check_scale(pipeline: TrainPipeline, faults: Faults) -> None:
 
 def _check_files(pipeline: TrainPipeline, registry: Registry, faults: Faults) -> None:
     given = check_weights(pipeline.weights, registry, faults)
-    needed = ["vgg16_features"] + (["sface"] if pipeline.losses.face else [])
+    needed = ["vgg16_features"] + (["sface"] if pipeline.losses.face or pipeline.losses.recognition else [])
     for name in needed:
         known = registry.weights.get(name)
         if known is not None and name not in given and not known.path.is_file():

@@ -1,4 +1,4 @@
-"""The frozen networks that judge results in training: VGG-16, SFace's features, the landmark network."""
+"""The frozen networks that judge results in training: VGG-16, SFace, the landmark network."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from torch.nn import functional
 from mmfa_components.losses.perceptual import VGGFeatures
 from mmfa_components.networks.blocks import channels_last
 from mmfa_components.registry import Registry, load_registry
+from pipelines.training.recognition import Recogniser
 from pipelines.training.schema import TrainPipeline
 from pipelines.training.step import Frozen
 from plugins.packaged import load_fetched
-from plugins.packaged.sface import SFaceNetwork
+from plugins.packaged.sface import SFace, SFaceNetwork
 
 VGG, FACE = "vgg16_features", "sface"
 FACE_SCALE = 0.75
@@ -45,10 +46,12 @@ def frozen_networks(pipeline: TrainPipeline, device: torch.device, registry: Reg
     vgg = VGGFeatures()
     load_fetched(VGG, vgg, context)
     face: FaceFeatures | None = None
-    if pipeline.losses.face:
+    recogniser: Recogniser | None = None
+    if pipeline.losses.face or pipeline.losses.recognition:
         network = SFaceNetwork()
         load_fetched(FACE, network, context)
-        face = FaceFeatures(network)
+        face = FaceFeatures(network) if pipeline.losses.face else None
+        recogniser = Recogniser(SFace(network).embed) if pipeline.losses.recognition else None
     if pipeline.run.channels_last:
         channels_last(vgg)
         if face is not None:
@@ -56,4 +59,4 @@ def frozen_networks(pipeline: TrainPipeline, device: torch.device, registry: Reg
     landmarks: Callable[[Tensor], Tensor] | None = None
     if pipeline.losses.landmarks:
         landmarks = context.build("landmark_detector", "facemesh", {}).region_points
-    return Frozen(vgg, face, landmarks)
+    return Frozen(vgg, face, landmarks, recogniser)

@@ -58,10 +58,10 @@ class LandmarkParts:
 class Losses:
     """Weights of eq. 14; 0 leaves a loss out. The paper's own weights of representation, identity and landmarks are lost.
 
-    perceptual: VGG features of all three sizes (eq. 6).  face: features of a face network at full size (eq. 6).  adversarial,
-    feature_matching: LSGAN.  equivariance: eq. 15.  keypoint_prior, deformation_prior: A.2.  representation: eq. 7.  identity: eq. 8.
-    landmarks: eq. 9, times ``landmark_parts``.  guide, place: keypoints, and scale and translation, led by landmarks,
-    not in the paper (see losses.guide).
+    perceptual: VGG features of all three sizes (eq. 6).  face: features of a face network at full size (eq. 6).  recognition: cosine of
+    the face's embedding, not in the paper (see losses.recognition).  adversarial, feature_matching: LSGAN.  equivariance: eq. 15.
+    keypoint_prior, deformation_prior: A.2.  representation: eq. 7.  identity: eq. 8.  landmarks: eq. 9, times
+    ``landmark_parts``.  guide, place: keypoints, and scale and translation, led by landmarks, not in the paper (see losses.guide).
     centred: eq. 7 on features less their batch mean (see losses.representation).
     levels: pyramid levels of the perceptual loss for results of 64, 128 and 256.
     window: pixels of a side of the random window of the finest result that the perceptual loss, the face network and the adversary look at,
@@ -70,6 +70,7 @@ class Losses:
 
     perceptual: float = attrs.field(default=10.0, validator=ge(0.0))
     face: float = attrs.field(default=0.0, validator=ge(0.0))
+    recognition: float = attrs.field(default=0.0, validator=ge(0.0))
     adversarial: float = attrs.field(default=1.0, validator=ge(0.0))
     feature_matching: float = attrs.field(default=10.0, validator=ge(0.0))
     equivariance: float = attrs.field(default=20.0, validator=ge(0.0))

@@ -17,10 +17,12 @@ from mmfa_components.losses.guide import GUIDE, guide_loss, place_loss
 from mmfa_components.losses.landmarks import landmark_loss
 from mmfa_components.losses.perceptual import features_of, multi_scale_perceptual_loss, perceptual_loss
 from mmfa_components.losses.priors import deformation_prior_loss, keypoint_prior_loss
+from mmfa_components.losses.recognition import recognition_loss
 from mmfa_components.losses.representation import identity_loss, representation_loss
 from mmfa_components.networks.model import MMFAModel
 from mmfa_components.networks.perceptual_discriminator import PerceptualDiscriminator, judged
 from pipelines.training.pairs import Pairs
+from pipelines.training.recognition import Recogniser
 from pipelines.training.schema import Losses
 
 REGION_SIDE = 256  # of the landmark network's input, pixels
@@ -50,11 +52,13 @@ class Frozen:
 
     perceptual: images (N, 3, H, W) in [0, 1] -> features (VGG).  face: the same of a face network, or None.
     landmarks: face regions (N, 3, 256, 256) -> (N, 478, 2 or more) points, differentiable in the image, or None.
+    recogniser: embeds faces, or None.
     """
 
     perceptual: nn.Module
     face: nn.Module | None = None
     landmarks: Callable[[Tensor], Tensor] | None = None
+    recogniser: Recogniser | None = None
 
 
 class AnimationStep(nn.Module):
@@ -137,6 +141,8 @@ class AnimationStep(nn.Module):
         losses = {"perceptual": coarse + perceptual_loss(network, result, driving, weights.levels[-1], known)}
         if self.frozen.face is not None and weights.face:
             losses["face"] = perceptual_loss(self.frozen.face, result, driving)
+        if self.frozen.recogniser is not None and weights.recognition:
+            losses["recognition"] = self._recognition(self.frozen.recogniser, results[-1], pairs)
         if discriminator is not None and exhibits is not None:
             with torch.no_grad():
                 _, real = discriminator(*exhibits[0])
@@ -155,3 +161,8 @@ class AnimationStep(nn.Module):
         with torch.autocast(result.device.type, enabled=False):
             regions = [crop_squares(image.float(), pairs.driving_region, REGION_SIDE) for image in (result, pairs.driving)]
             return landmark_loss(detect, regions[0], regions[1], attrs.asdict(self.weights.landmark_parts))
+
+    def _recognition(self, recogniser: Recogniser, result: Tensor, pairs: Pairs) -> Tensor:
+        with torch.autocast(result.device.type, enabled=False):
+            faces = [recogniser.align(image, pairs.driving_guide) for image in (result, pairs.driving)]
+            return recognition_loss(recogniser.embed, faces[0], faces[1])

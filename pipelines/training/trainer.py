@@ -25,9 +25,11 @@ from pipelines.training.frozen_parts import freeze_all_but
 from pipelines.training.graphs import record_function, record_networks
 from pipelines.training.group import Group
 from pipelines.training.pairs import Pairs, draw_pairs, make_pairs
+from pipelines.training.recognition import Recogniser
 from pipelines.training.schedule import landmark_ramp, learning_rate, step_generator
 from pipelines.training.schema import TrainPipeline
 from pipelines.training.step import REGION_SIDE, AnimationStep, Frozen
+from plugins.packaged.sface import SIDE
 
 COMPILED = ("appearance_extractor", "dense_motion", "generator")
 PARTS = ("model", "discriminator", "averaged", "optimizer", "judge_optimizer")
@@ -149,6 +151,9 @@ class Trainer:
         if step.frozen.landmarks is not None:
             region = torch.rand(len(pairs), 3, REGION_SIDE, REGION_SIDE, device=self.device)
             step.frozen = attrs.evolve(step.frozen, landmarks=record_function(step.frozen.landmarks, region))
+        if step.frozen.recogniser is not None:
+            faces = torch.rand(len(pairs), 3, SIDE, SIDE, device=self.device)
+            step.frozen = attrs.evolve(step.frozen, recogniser=Recogniser(record_function(step.frozen.recogniser.embed, faces)))
         self.to_record = False
         self._join()
 

@@ -5,6 +5,7 @@ A MobileNet of 27 convolutions with PReLU and one fully connected layer; every b
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
@@ -92,13 +93,20 @@ class SFace:
 def similarity_squares(points: Tensor) -> Tensor:
     """The squares (N, 4) that a 112-pixel crop shows when turn, scale and shift map five of the points onto TEMPLATE by least squares.
 
-    points: (N, 478, 2 or 3) in pixels. As complex numbers the best map is z -> s (z - mean) + mean of template,
-    s = sum conj(z) t / sum |z|^2 with both centred. Differentiable in the points.
+    points: (N, 478, 2 or 3) in pixels.
     """
-    template = torch.tensor(TEMPLATE, dtype=points.dtype, device=points.device) + 0.5  # from pixel indices to pixel centres
-    five = torch.stack([points[:, index, :2].mean(1) for index in FIVE], 1)  # (N, 5, 2)
-    middle, wanted = five.mean(1), template.mean(0)
-    p, t = five - middle[:, None], template - wanted
+    return squares_by_template(torch.stack([points[:, index, :2].mean(1) for index in FIVE], 1))
+
+
+def squares_by_template(points: Tensor, which: Sequence[int] = range(len(TEMPLATE))) -> Tensor:
+    """The squares (N, 4) that a 112-pixel crop shows when turn, scale and shift map points onto those places of TEMPLATE by least squares.
+
+    points: (N, P, 2) in pixels.  which: the P places, numbers in TEMPLATE; two or more. As complex numbers the best map is
+    z -> s (z - mean) + mean of template, s = sum conj(z) t / sum |z|^2 with both centred. Differentiable in the points.
+    """
+    template = torch.tensor(TEMPLATE, dtype=points.dtype, device=points.device)[list(which)] + 0.5  # from pixel indices to pixel centres
+    middle, wanted = points.mean(1), template.mean(0)
+    p, t = points - middle[:, None], template - wanted
     power = p.square().sum((1, 2))
     real = (p * t).sum((1, 2)) / power
     imaginary = (p[..., 0] * t[..., 1] - p[..., 1] * t[..., 0]).sum(1) / power

@@ -11,6 +11,7 @@ from mmfa_components.losses.guide import GUIDE, GUIDE_MIRROR, guide_loss, mirror
 from mmfa_components.losses.landmarks import EYES, MOUTH, PARTS, REST, landmark_loss
 from mmfa_components.losses.perceptual import VGGFeatures, features_of, multi_scale_perceptual_loss, perceptual_loss
 from mmfa_components.losses.priors import deformation_prior_loss, keypoint_prior_loss
+from mmfa_components.losses.recognition import recognition_loss
 from mmfa_components.losses.representation import identity_loss, representation_loss
 
 
@@ -231,3 +232,18 @@ def test_points_carried_along_lie_where_the_picture_shows_them() -> None:
     torch.testing.assert_close(transform.warp_points(carried), points, atol=1e-5, rtol=0)
     apart = [(p[:, 0] - p[:, 1]).norm(dim=1) for p in (points, carried)]
     torch.testing.assert_close(apart[1] / apart[0], transform.zoom, atol=1e-4, rtol=0)
+
+
+def test_recognition_loss_is_one_less_the_cosine() -> None:
+    def embed(faces: torch.Tensor) -> torch.Tensor:
+        return nn.functional.normalize(faces.mean((2, 3)), dim=1)
+
+    result = torch.tensor([[1.0, 0, 0], [1, 1, 0], [2, 0, 0]])[:, :, None, None].expand(3, 3, 4, 4).clone().requires_grad_(True)
+    driving = torch.tensor([[0.0, 1, 0], [1, 0, 0], [1, 0, 0]])[:, :, None, None].expand(3, 3, 4, 4).clone().requires_grad_(True)
+    loss = recognition_loss(embed, result, driving)
+    assert float(loss.detach()) == pytest.approx((1 + (1 - 0.5**0.5) + 0) / 3)
+    loss.backward()
+    assert driving.grad is None
+    assert result.grad is not None
+    assert float(result.grad[1, 1].sum()) > 0, "less of what the other does not have"
+    assert float(result.grad[1, 0].sum()) < 0

@@ -15,7 +15,7 @@ from mmfa_components.geometry.squares import to_crop
 from mmfa_components.registry import load_registry
 from plugins.packaged import sources
 from plugins.packaged.csim import IdentitySimilarity
-from plugins.packaged.sface import FIVE, SIDE, TEMPLATE, SFace, SFaceNetwork, similarity_squares
+from plugins.packaged.sface import FIVE, SIDE, TEMPLATE, SFace, SFaceNetwork, similarity_squares, squares_by_template
 
 
 def mesh(five: Tensor) -> Tensor:
@@ -53,6 +53,12 @@ def test_the_square_is_the_least_squares_one() -> None:
     square = similarity_squares(points)
     changes = [torch.tensor([[1.0, 0, 0, 0]]), torch.tensor([[0, 1.0, 0, 0]]), torch.tensor([[0, 0, 2.0, 0]]), torch.tensor([[0, 0, 0, 0.02]])]
     assert all(error(square + sign * change) > error(square) for change in changes for sign in (1, -1))
+
+
+def test_some_of_the_places_say_as_much_when_they_fit() -> None:
+    five = moved(0.3, 1.5, (20, 30))
+    torch.testing.assert_close(squares_by_template(five[None, [0, 1, 3, 4]], (0, 1, 3, 4)), similarity_squares(mesh(five)), rtol=1e-4, atol=1e-3)
+    torch.testing.assert_close(squares_by_template(five[None, [1, 3]], (1, 3)), similarity_squares(mesh(five)), rtol=1e-4, atol=1e-3)
 
 
 def test_embeddings_are_unit_vectors_with_gradients_and_count_alone() -> None:

@@ -31,10 +31,14 @@ def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_only_what_the_losses_need_is_loaded(weights: Path) -> None:
     made = frozen_networks(pipeline(weights), CPU)
     assert made.face is None
+    assert made.recogniser is None
     assert made.landmarks is None
+    assert frozen_networks(pipeline(weights, losses=Losses(face=1.0)), CPU).recogniser is None
+    assert frozen_networks(pipeline(weights, losses=Losses(recognition=1.0)), CPU).face is None
     (weights / "sface.safetensors").unlink()
-    with pytest.raises(WeightsError, match="python -m plugins fetch sface"):
-        frozen_networks(pipeline(weights, losses=Losses(face=1.0)), CPU)
+    for losses in (Losses(face=1.0), Losses(recognition=1.0)):
+        with pytest.raises(WeightsError, match="python -m plugins fetch sface"):
+            frozen_networks(pipeline(weights, losses=losses), CPU)
     (weights / "vgg16_features.safetensors").unlink()
     with pytest.raises(WeightsError, match="python -m plugins fetch vgg16_features"):
         frozen_networks(pipeline(weights), CPU)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from mmfa_components.errors import TrainingError, WeightsError
 from mmfa_components.networks.perceptual_discriminator import PerceptualDiscriminator
+from pipelines.training.recognition import Recogniser
 from pipelines.training.schema import Data, Losses, Model, Optimiser, Schedule
 from pipelines.training.step import Frozen, windowed
 from pipelines.training.trainer import Trainer
@@ -64,6 +65,19 @@ def test_the_face_network_joins_when_it_is_given_a_weight() -> None:
     found = trainer(frozen(face=Half()), losses=Losses(landmarks=0.0, face=3.0)).train_step(clips())
     assert float(found["face"]) > 0
     assert "face" not in trainer(frozen(face=Half())).train_step(clips())
+
+
+def test_the_recogniser_joins_when_it_is_given_a_weight() -> None:
+    def embed(faces: Tensor) -> Tensor:
+        return nn.functional.normalize(faces.flatten(1), dim=1)
+
+    losses = Losses(landmarks=0.0, recognition=2.0)
+    made, plain = trainer(frozen(recogniser=Recogniser(embed)), losses=losses), trainer(losses=losses)
+    found, without = made.train_step(clips()), plain.train_step(clips())
+    assert 0 < float(found["recognition"]) < 2
+    assert "recognition" not in without
+    assert not same(snapshot(made.model), snapshot(plain.model)), "its gradient reaches the networks"
+    assert "recognition" not in trainer(frozen(recogniser=Recogniser(embed))).train_step(clips())
 
 
 class Two(nn.Module):
@@ -227,7 +241,8 @@ def test_every_loss_of_the_schema_is_a_loss_of_the_step() -> None:
     from pipelines.training.logs import LOSSES
 
     judges = frozen(face=Pixels(), landmarks=lambda region: region.flatten(1)[:, : 478 * 2].reshape(-1, 478, 2))
-    made = trainer(judges, losses=Losses(landmarks=1.0, face=1.0, guide=1.0, place=1.0))
+    judges = attrs.evolve(judges, recogniser=Recogniser(lambda faces: nn.functional.normalize(faces.flatten(1), dim=1)))
+    made = trainer(judges, losses=Losses(landmarks=1.0, face=1.0, recognition=1.0, guide=1.0, place=1.0))
     made = [made.train_step(clips()) for _ in range(3)]
     assert set(LOSSES) <= set(made[-1])
     assert attrs.asdict(Losses()).keys() - {"levels", "landmark_parts", "centred", "window"} == set(LOSSES)
