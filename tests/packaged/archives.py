@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from plugins.packaged.mobilefacenet import MobileFaceNet
 from plugins.packaged.sface import SFaceNetwork
 
 
@@ -111,3 +112,14 @@ def sface_constants(seed: int = 0) -> tuple[dict[str, Tensor], dict[str, Tensor]
     quantised("pre_fc1_weight", (128, 1024 * 49))
     quantised("pre_fc1_bias", (128,))
     return constants, plain
+
+
+def mobilefacenet_constants(seed: int = 0) -> tuple[dict[str, Tensor], list[Tensor], list[Tensor], list[Tensor]]:
+    """Constants of a random MobileFaceNet as its model keeps them, numbered; its kernels, biases and slopes."""
+    g = torch.Generator().manual_seed(seed)
+    kernels = [torch.randn(layer.weight.shape, generator=g) * (1.6 / layer.weight[0].numel()) ** 0.5 for layer in MobileFaceNet().layers()]
+    biases = [0.1 * torch.randn(len(kernel), generator=g) for kernel in kernels]
+    slopes = [0.2 + 0.1 * torch.rand(len(slope), 1, 1, generator=g) for slope in MobileFaceNet().all_slopes()]
+    stored = [value for pair in zip(kernels, biases, strict=True) for value in pair] + slopes
+    constants = {str(519 + index): value for index, value in enumerate(stored)} | {"703": torch.tensor([1, -1])}
+    return constants, kernels, biases, slopes

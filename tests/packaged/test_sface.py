@@ -72,7 +72,7 @@ def test_embeddings_are_unit_vectors_with_gradients_and_count_alone() -> None:
     assert crops.grad is not None
     assert float(crops.grad[0].abs().sum()) > 0
     assert float(crops.grad[1].abs().sum()) == 0
-    assert [f.shape[1] for f in sface.features(crops)] == [64, 128, 256, 512, 1024]
+    assert [f.shape[1] for f in SFaceNetwork().features(crops)] == [64, 128, 256, 512, 1024]
     assert sface.align(torch.rand(0, 3, 8, 8), torch.zeros(0, 478, 3)).shape == (0, 3, SIDE, SIDE)
 
 
