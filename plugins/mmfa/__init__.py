@@ -13,8 +13,8 @@ from plugins.mmfa.animator import AnimatorOptions, make_animator
 
 HERE = Path(__file__).parent
 MODEL_VERSION = "3"
-BASE_DIGEST = "28822538bcfbb913b2bd03199b3b3ef2fffb57cb329b381848563f10300837a9"
-VAE_DIGEST = "89f38207c848e98270ab24c330c6048954b5b11b8e81ea170ea7f7999001a5af"
+BASE_DIGEST = "c7686691ed54969ea5edf3078ee0cbbc83b73d1994f0cde16145380050df8929"
+VAE_DIGEST = "e946d87101cfb2dfa20a81e68e70cd40d10dba3f83c2106b517bb128f8b7d30e"
 VAE, CODEC = ("mmfa_vae_base",), ("mmfa_base", "facemesh_geometry")
 LICENCE = "research use only (see MODEL_CARD.md)"
 
