@@ -34,7 +34,8 @@ class Accidents:
     """What happens, noted in ``folder`` (a folder, so that what is in it does not count as part of the options).
 
     die_once: the first render of all kills its worker.  slow: seconds a rendered batch takes; slow_by: more of them on one worker.
-    full: one worker's disk is full.  poison: a worker that decomposes a face of POISON_TINT dies.
+    full: one worker's disk is full.  poison: a worker that decomposes a face of POISON_TINT dies.  together: a render waits, at most half a
+    minute, until so many workers have begun one, so that a worker that was slow to start is not left without work.
     """
 
     folder: str = ""
@@ -43,6 +44,7 @@ class Accidents:
     slow_by: float = 0.0
     full: bool = False
     poison: bool = False
+    together: int = 0
 
 
 class Animator(disc_face.Animator):
@@ -71,10 +73,20 @@ class Animator(disc_face.Animator):
         if a.full and self._is_chosen("full"):
             self._log("full", len(driving))
             raise OSError(errno.ENOSPC, "No space left on device")
+        self._wait_for_others()
         time.sleep(a.slow + (a.slow_by if a.slow_by and self._is_chosen("slow") else 0.0))
         frames = super().render(identity, source, driving)
         self._log("render", len(driving))
         return frames
+
+    def _wait_for_others(self) -> None:
+        """Until ``together`` processes have been here."""
+        begun = Path(self.accidents.folder)
+        if self.accidents.together:
+            (begun / f"begun_{os.getpid()}").touch()
+        deadline = time.monotonic() + 30
+        while len(list(begun.glob("begun_*"))) < self.accidents.together and time.monotonic() < deadline:
+            time.sleep(0.02)
 
     def _first(self, name: str) -> bool:
         """Whether no process has asked this before."""

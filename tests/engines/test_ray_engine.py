@@ -93,7 +93,7 @@ def test_the_shipped_networks_give_the_same_bytes_too(tmp_path: Path, screen: An
 
 
 def test_each_clip_is_decomposed_and_each_portrait_encoded_once(tmp_path: Path, media: Any, screen: Any) -> None:
-    plan = ray_plan(tmp_path, [media.red, media.blue], [media.swing, media.short])
+    plan = ray_plan(tmp_path, [media.red, media.blue], [media.swing, media.short], {"together": 2})
     assert run_plan(plan, risky_registry(), screen.console).exit_code == 0, screen.text
     assert frames_of(tmp_path, "encode") == 2
     assert frames_of(tmp_path, "decompose") == 27 + 8 + 2
