@@ -262,9 +262,11 @@ def main() -> int:
         rows.append({"levers": attrs.asdict(levers), **figures})
         speed = f"{figures['pairs_per_second']:8.1f} images/s  {figures['ms_per_step']:8.1f} ms  {figures['memory_gib']:5.1f} GiB"
         print(f"{speed}  {levers}", flush=True)
-    if trainer.pipeline.run.graphs and not options.no_modules:  # recordings take the shapes of training alone
-        trainer = make_trainer(sizes, attrs.evolve(levers, graphs=False), options.batch, device)
-    modules = {} if options.no_modules else by_module(trainer, clips, max(2, options.steps // 4))
+    modules: dict[str, dict[str, float]] = {}
+    if not options.no_modules:
+        if trainer.pipeline.run.graphs:  # recordings take the shapes of training alone
+            trainer = make_trainer(sizes, attrs.evolve(levers, graphs=False), options.batch, device)
+        modules = by_module(trainer, clips, max(2, options.steps // 4))
     total = sum(m["forward_ms"] + m["backward_ms"] for m in modules.values())
     for part, ms in sorted(modules.items(), key=lambda item: -sum(item[1].values())):
         share = (ms["forward_ms"] + ms["backward_ms"]) / total

@@ -81,9 +81,10 @@ class Animator(disc_face.Animator):
 
     def _wait_for_others(self) -> None:
         """Until ``together`` processes have been here."""
+        if not self.accidents.together:
+            return
         begun = Path(self.accidents.folder)
-        if self.accidents.together:
-            (begun / f"begun_{os.getpid()}").touch()
+        (begun / f"begun_{os.getpid()}").touch()
         deadline = time.monotonic() + 30
         while len(list(begun.glob("begun_*"))) < self.accidents.together and time.monotonic() < deadline:
             time.sleep(0.02)

@@ -123,17 +123,17 @@ def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
         position += size
 
 
-def onnx_constants(data: bytes) -> dict[str, Tensor]:
+def onnx_constants(data: bytes, where: str = "ONNX model") -> dict[str, Tensor]:
     """All float32, int8 and int64 constants of an ONNX model by name (ModelProto 7 = graph, GraphProto 5 = initializer).
 
-    Raises WeightsError when the bytes are no such model.
+    where: the model's name in errors. Raises WeightsError when the bytes are no such model.
     """
     try:
         graph = next(value for number, value in _fields(data) if number == 7 and isinstance(value, bytes))
         tensors = [value for number, value in _fields(graph) if number == 5 and isinstance(value, bytes)]
         return dict(_constant(tensor) for tensor in tensors)
     except (ValueError, IndexError, StopIteration, RuntimeError) as error:
-        raise WeightsError(f"is no ONNX model ({error})", where="ONNX model", fix="get the package anew") from error
+        raise WeightsError(f"is no ONNX model ({error})", where=where, fix="get the package anew") from error
 
 
 def _constant(data: bytes) -> tuple[str, Tensor]:
@@ -185,7 +185,7 @@ def _scale_and_shift(constants: dict[str, Tensor], name: str, epsilon: float) ->
 
 def convert_sface(data: bytes) -> dict[str, Tensor]:
     """Tensors of :class:`SFaceNetwork`, fp16 but for the biases, every batch normalisation folded into its neighbour. Raises WeightsError."""
-    constants = onnx_constants(data)
+    constants = onnx_constants(data, SFACE_MEMBER)
     tensors: dict[str, Tensor] = {}
     try:
         for index, name in enumerate(SFaceNetwork.original_names()):
@@ -210,7 +210,7 @@ def convert_mobilefacenet(data: bytes) -> dict[str, Tensor]:
 
     Raises WeightsError.
     """
-    constants = [value for value in onnx_constants(data).values() if value.dtype == torch.float32]
+    constants = [value for value in onnx_constants(data, MOBILEFACENET_MEMBER).values() if value.dtype == torch.float32]
     network = MobileFaceNet()
     wanted: list[Tensor] = [value for layer in network.layers() for value in (layer.weight, layer.bias) if value is not None]
     wanted += network.all_slopes()
