@@ -14,6 +14,7 @@ from mmfa_components.geometry.rotations import rotate_in_plane
 from mmfa_components.geometry.shape import mirror_shape
 from mmfa_components.losses.guide import mirror_guide
 from pipelines.training.dataset import FaceClips, Varied
+from pipelines.training.reshape import BUMPS, NUMBERS, Bumps, bumps_on_heads, posed
 from pipelines.training.schema import Data
 
 MIRROR = (-1.0, 1.0, 1.0)
@@ -51,7 +52,8 @@ class Draw:
     """What was drawn for a batch of B pairs, on the CPU.
 
     frames: (2, B) numbers of the source and driving frames.  single: (B,) bool, single portraits.  moved: (B,) bool, these and some others.
-    mirrored: (B,) bool.  motion: (2, B, 4) in [-1, 1], how those to be moved are.  colour: (B, 3) in [-1, 1], brightness, contrast, saturation.
+    mirrored: (B,) bool.  motion: (2, B, 4) in [-1, 1], how those to be moved are.  colour: (B, 6) in [-1, 1], brightness, contrast, saturation,
+    and how bright red, green and blue are.  reshaped: (B,) bool, faces of another shape.  bumps: (B, K, 8) in [0, 1), see training.reshape.
     """
 
     frames: Tensor
@@ -60,11 +62,13 @@ class Draw:
     mirrored: Tensor
     motion: Tensor
     colour: Tensor
+    reshaped: Tensor
+    bumps: Tensor
 
     def part(self, rank: int, world: int) -> Draw:
         """Every ``world``-th pair, from ``rank`` on."""
         return Draw(self.frames[:, rank::world], self.single[rank::world], self.moved[rank::world], self.mirrored[rank::world],
-                    self.motion[:, rank::world], self.colour[rank::world])  # fmt: skip
+                    self.motion[:, rank::world], self.colour[rank::world], self.reshaped[rank::world], self.bumps[rank::world])  # fmt: skip
 
 
 def draw_pairs(clips: FaceClips, count: int, generator: torch.Generator, data: Data) -> Draw:
@@ -80,20 +84,26 @@ def draw_pairs(clips: FaceClips, count: int, generator: torch.Generator, data: D
     frames = (torch.rand(2, count, generator=generator) * length).long() + start
     mirrored = torch.rand(count, generator=generator) < (0.5 if data.flip else 0.0)
     motion = 2 * torch.rand(2, count, 4, generator=generator) - 1
-    colour = (2 * torch.rand(count, 3, generator=generator) - 1) * data.jitter
+    most = torch.tensor([data.jitter] * 3 + [data.tint] * 3)
+    colour = (2 * torch.rand(count, 6, generator=generator) - 1) * most
     moved = (length == 1) | (torch.rand(count, generator=generator) < data.moved)
-    return Draw(frames, length == 1, moved, mirrored, motion, colour)
+    reshaped = torch.rand(count, generator=generator) < data.reshaped
+    bumps = torch.rand(count, BUMPS, NUMBERS, generator=generator)
+    return Draw(frames, length == 1, moved, mirrored, motion, colour, reshaped, bumps)
 
 
 def make_pairs(clips: FaceClips, draw: Draw, device: torch.device) -> Pairs:
     """The images of a draw, on ``device``."""
     mirrored, moved = draw.mirrored.to(device), draw.moved.to(device)
-    some, coloured = bool(draw.moved.any()), bool(draw.colour.any())
+    coloured, some_reshaped = bool(draw.colour.any()), bool(draw.reshaped.any())
+    some = bool(draw.moved.any()) or some_reshaped
     made = []
     for which in (0, 1):
-        frames = mirror(clips.frames(draw.frames[which]).to(device), mirrored)
+        frames, bumps = mirror(clips.frames(draw.frames[which]).to(device), mirrored), None
+        if some_reshaped:
+            frames, bumps = reshape(frames, draw.reshaped.to(device), draw.bumps.to(device))
         if some:
-            frames = move(frames, moved, draw.motion[which].to(device))
+            frames = move(frames, moved, draw.motion[which].to(device), bumps)
         made.append(attrs.evolve(frames, rgb=jitter(frames.rgb, draw.colour.to(device))) if coloured else frames)
     s, d = made
     (guide_s, place_s), (guide_d, place_d) = (_relative(frames) for frames in made)
@@ -107,8 +117,9 @@ def _relative(frames: Varied) -> tuple[Tensor, Tensor]:
 
 
 def jitter(rgb: Tensor, colour: Tensor) -> Tensor:
-    """Images (B, 3, S, S) with brightness, contrast and saturation changed by ``colour`` (B, 3), 0 = not at all; cut to [0, 1]."""
+    """Images (B, 3, S, S) with brightness, contrast, saturation, red, green and blue changed by ``colour`` (B, 6), 0 = not at all; cut to [0, 1]."""
     brightness, contrast, saturation = (1 + colour[:, i].view(-1, 1, 1, 1) for i in range(3))
+    rgb = rgb * (1 + colour[:, 3:, None, None])
     grey = rgb.mean(1, keepdim=True)
     rgb = grey + (rgb - grey) * saturation
     mean = grey.mean((2, 3), keepdim=True)
@@ -133,8 +144,21 @@ def mirror(frames: Varied, mirrored: Tensor) -> Varied:
     )
 
 
-def move(frames: Varied, moved: Tensor, random: Tensor) -> Varied:
-    """Move those that ``moved`` (B,) names by random similarities (angle +-0.25 rad, zoom 1 to 1.3, shift +-0.1), others not."""
+def reshape(frames: Varied, reshaped: Tensor, random: Tensor) -> tuple[Varied, Bumps]:
+    """Those that ``reshaped`` (B,) names with faces of another shape: landmarks and shape changed, images left to ``move``, which
+    takes the bumps, posed and in pixels, that are returned; they push nothing where nothing is to be changed.
+    """
+    heads = bumps_on_heads(frames.shape, random)
+    heads = attrs.evolve(heads, push=heads.push * reshaped[:, None, None])
+    seen = posed(heads, frames.rotation, frames.place)
+    return attrs.evolve(frames, guide=seen.carry(frames.guide), shape=heads.carry(frames.shape)), seen
+
+
+def move(frames: Varied, moved: Tensor, random: Tensor, bumps: Bumps | None = None) -> Varied:
+    """Move those that ``moved`` (B,) names by random similarities (angle +-0.25 rad, zoom 1 to 1.3, shift +-0.1), others not.
+
+    bumps: of ``reshape``, looked up in the same pass, so that images are resampled once.
+    """
     rgb, region, place, on = frames.rgb, frames.region, frames.place, moved.float()
     angle, zoom = 0.25 * random[:, 0] * on, torch.exp(on * (0.13 + 0.13 * random[:, 1]))
     shift = 0.1 * random[:, 2:] * on[:, None]
@@ -142,13 +166,16 @@ def move(frames: Varied, moved: Tensor, random: Tensor) -> Varied:
     inverse = similarity(-angle, 1 / zoom, torch.zeros_like(shift))
     side = rgb.shape[-1]
     grid = grid_points((side, side), rgb.device).view(1, -1, 2) - shift[:, None]
-    where = (inverse[:, None, :, :2] * grid[:, :, None, :]).sum(-1).view(-1, side, side, 2)
-    image = functional.grid_sample(rgb, where, padding_mode="reflection", align_corners=False)
-    half = side / 2
+    where, half = (inverse[:, None, :, :2] * grid[:, :, None, :]).sum(-1), side / 2  # (B, S * S, 2)
+    changed = moved
+    if bumps is not None:
+        where = where - bumps.at((where + 1) * half) / half
+        changed = moved | bumps.push.flatten(1).any(1)
+    image = functional.grid_sample(rgb, where.view(-1, side, side, 2), padding_mode="reflection", align_corners=False)
     points = torch.cat([region[:, None, :2], place[:, None, :2], frames.guide], 1) / half - 1  # (B, 2 + G, 2)
     points = (apply_affine(similarity(angle, zoom, shift), points) + 1) * half
     return Varied(
-        torch.where(moved[:, None, None, None], image, rgb),
+        torch.where(changed[:, None, None, None], image, rgb),
         rotate_in_plane(frames.rotation, angle),
         torch.cat([points[:, 0], (region[:, 2] * zoom)[:, None], (region[:, 3] + angle)[:, None]], 1),
         points[:, 2:],

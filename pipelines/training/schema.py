@@ -18,8 +18,10 @@ class Data:
     folder: a data set of prepare_dataset.toml.  stills: share of pairs that are single portraits, moved at random.  moved: share of the
     other pairs whose frames are moved so as well, each by itself, so that places and sizes differ more than in the clips.  flip: mirror half
     of the pairs, rotations with them.  jitter: largest change of brightness, contrast and saturation, the same for both images of a
-    pair.  hold: where the frames are kept - "device" memory, main "memory", or read from "disk" as needed; "auto" takes the first of
-    these with room.  Both frames of a pair are drawn at random from their clip, so every pair is also seen reversed in time.
+    pair.  tint: the same of red, green and blue.  reshaped: share of pairs whose face is given another shape, the same in both images
+    (see training.reshape); not in the paper.  hold: where the frames are kept - "device" memory, main "memory", or read from "disk" as
+    needed; "auto" takes the first of these with room.  Both frames of a pair are drawn at random from their clip, so every pair is also
+    seen reversed in time.
     """
 
     folder: str = "datasets/faces"
@@ -27,6 +29,8 @@ class Data:
     moved: float = attrs.field(default=0.3, validator=UNIT)
     flip: bool = True
     jitter: float = attrs.field(default=0.1, validator=UNIT)
+    tint: float = attrs.field(default=0.0, validator=UNIT)
+    reshaped: float = attrs.field(default=0.0, validator=UNIT)
     hold: Literal["auto", "device", "memory", "disk"] = "auto"
 
 

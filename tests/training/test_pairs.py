@@ -121,16 +121,16 @@ def test_a_share_of_all_pairs_may_be_moved() -> None:
 
 def test_jitter_by_hand() -> None:
     image = torch.tensor([0.2, 0.4, 0.6]).view(1, 3, 1, 1).expand(1, 3, 2, 2)
-    torch.testing.assert_close(jitter(image, torch.zeros(1, 3)), image)
-    torch.testing.assert_close(jitter(image, torch.tensor([[0.5, 0.0, 0.0]])), image * 1.5)
-    grey = jitter(image, torch.tensor([[0.0, 0.0, -1.0]]))
+    torch.testing.assert_close(jitter(image, torch.zeros(1, 6)), image)
+    torch.testing.assert_close(jitter(image, torch.tensor([[0.5, 0, 0, 0, 0, 0]])), image * 1.5)
+    grey = jitter(image, torch.tensor([[0, 0, -1.0, 0, 0, 0]]))
     torch.testing.assert_close(grey, torch.full_like(grey, 0.4))
 
 
 def test_the_parts_of_all_workers_are_the_whole() -> None:
     made = draw((6, 1, 4), 12)
     shares = [made.part(rank, 3) for rank in range(3)]
-    for name in ("single", "mirrored", "colour"):
+    for name in ("single", "mirrored", "colour", "reshaped", "bumps"):
         whole = torch.stack([getattr(s, name) for s in shares], 1).flatten(0, 1)
         assert torch.equal(whole, getattr(made, name))
     assert torch.equal(torch.stack([s.frames for s in shares], 2).flatten(1), made.frames)
