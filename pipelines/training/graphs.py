@@ -48,6 +48,8 @@ def record_networks(model: MMFAModel, forward: Callable[[], object], precision: 
             forward()
         torch.clear_autocast_cache()
         for name, inputs in seen.items():
+            if not any(x.requires_grad for x in (*inputs, *getattr(model, name).parameters())):
+                continue  # not trained: nothing to record a backward pass of
             with precision():
                 torch.set_autocast_cache_enabled(False)  # casts of weights belong into the recording: weights change
                 try:

@@ -171,7 +171,7 @@ def move(frames: Varied, moved: Tensor, random: Tensor, bumps: Bumps | None = No
     if bumps is not None:
         where = where - bumps.at((where + 1) * half) / half
         changed = moved | bumps.push.flatten(1).any(1)
-    image = functional.grid_sample(rgb, where.view(-1, side, side, 2), padding_mode="reflection", align_corners=False)
+    image = functional.grid_sample(rgb, where.view(-1, side, side, 2), "bicubic", "reflection", align_corners=False).clamp(0, 1)
     points = torch.cat([region[:, None, :2], place[:, None, :2], frames.guide], 1) / half - 1  # (B, 2 + G, 2)
     points = (apply_affine(similarity(angle, zoom, shift), points) + 1) * half
     return Varied(
