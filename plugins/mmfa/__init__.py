@@ -13,8 +13,8 @@ from plugins.mmfa.animator import AnimatorOptions, make_animator
 
 HERE = Path(__file__).parent
 MODEL_VERSION = "3"
-BASE_DIGEST = "c7686691ed54969ea5edf3078ee0cbbc83b73d1994f0cde16145380050df8929"
-VAE_DIGEST = "e946d87101cfb2dfa20a81e68e70cd40d10dba3f83c2106b517bb128f8b7d30e"
+BASE_DIGEST = "4f6f6ff7c5d4eec94dc417585ecdab97799e704b0277c7254a71ac5d00459276"
+VAE_DIGEST = "4e642d0c463e96b90c755ba7224503805dc1b33c1733ce5c6535e034230dc92d"
 VAE, CODEC = ("mmfa_vae_base",), ("mmfa_base", "facemesh_geometry")
 LICENCE = "research use only (see MODEL_CARD.md)"
 
