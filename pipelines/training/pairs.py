@@ -94,17 +94,17 @@ def draw_pairs(clips: FaceClips, count: int, generator: torch.Generator, data: D
 
 def make_pairs(clips: FaceClips, draw: Draw, device: torch.device) -> Pairs:
     """The images of a draw, on ``device``."""
-    mirrored, moved = draw.mirrored.to(device), draw.moved.to(device)
+    mirrored, moved, reshaped, random, colour = (t.to(device) for t in (draw.mirrored, draw.moved, draw.reshaped, draw.bumps, draw.colour))
     coloured, some_reshaped = bool(draw.colour.any()), bool(draw.reshaped.any())
     some = bool(draw.moved.any()) or some_reshaped
     made = []
     for which in (0, 1):
         frames, bumps = mirror(clips.frames(draw.frames[which]).to(device), mirrored), None
         if some_reshaped:
-            frames, bumps = reshape(frames, draw.reshaped.to(device), draw.bumps.to(device))
+            frames, bumps = reshape(frames, reshaped, random)
         if some:
             frames = move(frames, moved, draw.motion[which].to(device), bumps)
-        made.append(attrs.evolve(frames, rgb=jitter(frames.rgb, draw.colour.to(device))) if coloured else frames)
+        made.append(attrs.evolve(frames, rgb=jitter(frames.rgb, colour)) if coloured else frames)
     s, d = made
     (guide_s, place_s), (guide_d, place_d) = (_relative(frames) for frames in made)
     return Pairs(s.rgb, d.rgb, s.rotation, d.rotation, d.region, guide_s, guide_d, place_s, place_d, s.shape, d.shape)
