@@ -1,4 +1,4 @@
-"""Training some networks of a model only: the others neither learn nor change their batch statistics."""
+"""What of a model is not trained: networks that were not named, which do not change their batch statistics either, and biases without effect."""
 
 from __future__ import annotations
 
@@ -7,15 +7,22 @@ from collections.abc import Sequence
 from torch import nn
 
 from mmfa_components.errors import TrainingError, did_you_mean
+from mmfa_components.networks.blocks import idle_biases
 
 
 def freeze_all_but(model: nn.Module, trained: Sequence[str]) -> None:
     """Leave only what lies under the names ``trained`` (``part`` or ``part.layer``) to be trained; all of it when there are none.
 
+    Biases that a batch norm takes away again are never trained (``networks.blocks.conv_norm``).
     Raises TrainingError for a name under which there is nothing to train.
     """
-    if not trained:
-        return
+    if trained:
+        _freeze_others(model, trained)
+    for bias in idle_biases(model):
+        bias.requires_grad_(False)
+
+
+def _freeze_others(model: nn.Module, trained: Sequence[str]) -> None:
     names = [name for name, _ in model.named_parameters()]
     for wanted in trained:
         if not any(_under(name, (wanted,)) for name in names):
