@@ -24,7 +24,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from mmfa_components.geometry.shape import SHAPE_POINTS
 from mmfa_components.losses.guide import GUIDE
-from mmfa_components.losses.perceptual import VGGFeatures, multi_scale_perceptual_loss
+from mmfa_components.losses.perceptual import VGGFeatures, multi_scale_perceptual_loss, perceptual_loss
 from mmfa_components.networks.blocks import channels_last
 from mmfa_components.networks.perceptual_discriminator import PerceptualDiscriminator, judged
 from mmfa_components.networks.presets import Sizes, preset
@@ -33,7 +33,7 @@ from pipelines.stages.components import resolve_device
 from pipelines.training.dataset import FaceClips
 from pipelines.training.group import Group
 from pipelines.training.schema import Losses, Model, Run, Schedule, TrainPipeline
-from pipelines.training.step import REGION_SIDE, Frozen
+from pipelines.training.step import REGION_SIDE, Frozen, windowed
 from pipelines.training.trainer import Trainer
 
 WARM_UP = 5
@@ -165,13 +165,20 @@ def module_work(trainer: Trainer, clips: FaceClips) -> Iterator[tuple[str, Calla
     yield "appearance_extractor", lambda: [model.appearance_extractor(pairs.source)]
     yield "dense_motion", lambda: list(model.dense_motion(moving, canonical, canonical + 0.1, frame))
     yield "generator", lambda: list(model.generator(moving, flow, occlusion, hint, pairs.source, surface))
-    perceptual, both = step.frozen.perceptual, torch.cat([pairs.driving, results[0]])
+    window = step.weights.window
+    result, driving = (windowed(image, window, (0.5, 0.5)) for image in (results[0], pairs.driving))
+    perceptual, both = step.frozen.perceptual, torch.cat([driving, result])
     shown = [both]
     if isinstance(trainer.discriminator, PerceptualDiscriminator):
         shown = [x.detach().requires_grad_(True) for x in judged(perceptual(both))]
     yield "discriminator (2)", lambda: [trainer.discriminator(*shown)[0]]
-    sizes = [torch.nn.functional.avg_pool2d(results[0], k) for k in (4, 2)] + results
-    yield "VGG-16, all levels", lambda: [multi_scale_perceptual_loss(perceptual, sizes, pairs.driving, step.weights.levels)]
+    coarse, levels = [torch.nn.functional.avg_pool2d(results[0], k) for k in (4, 2)], step.weights.levels
+
+    def judge() -> list[Tensor]:
+        finest = perceptual_loss(perceptual, result, driving, levels[-1])
+        return [multi_scale_perceptual_loss(perceptual, coarse, pairs.driving, levels[:-1]) + finest]
+
+    yield "VGG-16, all levels", judge
     if step.frozen.landmarks is not None:
         detect = step.frozen.landmarks
         region = torch.rand(count, 3, REGION_SIDE, REGION_SIDE, device=images.device, requires_grad=True)

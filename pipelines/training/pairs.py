@@ -49,10 +49,10 @@ class Pairs:
 
 @attrs.frozen(eq=False)
 class Draw:
-    """What was drawn for a batch of B pairs, on the CPU.
+    """What was drawn for a batch of B pairs, on the CPU; the first axis of every tensor counts the pairs.
 
-    frames: (2, B) numbers of the source and driving frames.  single: (B,) bool, single portraits.  moved: (B,) bool, these and some others.
-    mirrored: (B,) bool.  motion: (2, B, 4) in [-1, 1], how those to be moved are.  colour: (B, 6) in [-1, 1], brightness, contrast, saturation,
+    frames: (B, 2) numbers of the source and driving frames.  single: (B,) bool, single portraits.  moved: (B,) bool, these and some others.
+    mirrored: (B,) bool.  motion: (B, 2, 4) in [-1, 1], how those to be moved are.  colour: (B, 6) in [-1, 1], brightness, contrast, saturation,
     and how bright red, green and blue are.  reshaped: (B,) bool, faces of another shape.  bumps: (B, K, 8) in [0, 1), see training.reshape.
     """
 
@@ -67,8 +67,7 @@ class Draw:
 
     def part(self, rank: int, world: int) -> Draw:
         """Every ``world``-th pair, from ``rank`` on."""
-        return Draw(self.frames[:, rank::world], self.single[rank::world], self.moved[rank::world], self.mirrored[rank::world],
-                    self.motion[:, rank::world], self.colour[rank::world], self.reshaped[rank::world], self.bumps[rank::world])  # fmt: skip
+        return Draw(*(drawn[rank::world] for drawn in attrs.astuple(self, recurse=False)))
 
 
 def draw_pairs(clips: FaceClips, count: int, generator: torch.Generator, data: Data) -> Draw:
@@ -89,7 +88,7 @@ def draw_pairs(clips: FaceClips, count: int, generator: torch.Generator, data: D
     moved = (length == 1) | (torch.rand(count, generator=generator) < data.moved)
     reshaped = torch.rand(count, generator=generator) < data.reshaped
     bumps = torch.rand(count, BUMPS, NUMBERS, generator=generator)
-    return Draw(frames, length == 1, moved, mirrored, motion, colour, reshaped, bumps)
+    return Draw(frames.T, length == 1, moved, mirrored, motion.transpose(0, 1), colour, reshaped, bumps)
 
 
 def make_pairs(clips: FaceClips, draw: Draw, device: torch.device) -> Pairs:
@@ -99,11 +98,11 @@ def make_pairs(clips: FaceClips, draw: Draw, device: torch.device) -> Pairs:
     some = bool(draw.moved.any()) or some_reshaped
     made = []
     for which in (0, 1):
-        frames, bumps = mirror(clips.frames(draw.frames[which]).to(device), mirrored), None
+        frames, bumps = mirror(clips.frames(draw.frames[:, which]).to(device), mirrored), None
         if some_reshaped:
             frames, bumps = reshape(frames, reshaped, random)
         if some:
-            frames = move(frames, moved, draw.motion[which].to(device), bumps)
+            frames = move(frames, moved, draw.motion[:, which].to(device), bumps)
         made.append(attrs.evolve(frames, rgb=jitter(frames.rgb, colour)) if coloured else frames)
     s, d = made
     (guide_s, place_s), (guide_d, place_d) = (_relative(frames) for frames in made)

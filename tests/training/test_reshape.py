@@ -78,7 +78,7 @@ def test_picture_landmarks_and_shape_change_alike() -> None:
 def test_only_the_share_that_is_asked_for() -> None:
     data = clips((8,))
     made = draw_pairs(data, 64, torch.Generator().manual_seed(4), Data(moved=0.0, jitter=0.0, flip=False, reshaped=0.5))
-    pairs, plain = make_pairs(data, made, CPU), data.frames(made.frames[0])
+    pairs, plain = make_pairs(data, made, CPU), data.frames(made.frames[:, 0])
     changed = (pairs.source_shape - plain.shape).abs().amax((1, 2)) > 1e-6
     assert torch.equal(changed, made.reshaped)
     assert 16 < int(changed.sum()) < 48
@@ -90,6 +90,6 @@ def test_only_the_share_that_is_asked_for() -> None:
 def test_a_tint_changes_one_channel_of_both_images() -> None:
     data = clips((2,))
     made = draw_pairs(data, 8, torch.Generator().manual_seed(3), Data(jitter=0.0, tint=0.2, moved=0.0, flip=False))
-    pairs, plain = make_pairs(data, made, CPU), data.frames(made.frames[0]).rgb.float() / 255
+    pairs, plain = make_pairs(data, made, CPU), data.frames(made.frames[:, 0]).rgb.float() / 255
     assert not bool(made.colour[:, :3].any())
     torch.testing.assert_close(pairs.source, (plain * (1 + made.colour[:, 3:, None, None])).clamp(0, 1))
