@@ -56,6 +56,9 @@ def _parser() -> argparse.ArgumentParser:
     fetch.add_argument("names", nargs="*", metavar="NAME", help="what to make; without names the list is shown and nothing is downloaded")
     fetch.add_argument("--list", action="store_true", help="show what can be fetched, from where, and whether it is there")
     fetch.add_argument("--from", dest="archive", type=Path, metavar="ARCHIVE", help="use this archive of the package instead of downloading it")
+    mean = add("average", _average, "write the mean of weights files of the same networks, such as those of two training runs")
+    mean.add_argument("output", type=Path, metavar="OUTPUT", help="the file to write")
+    mean.add_argument("files", type=Path, nargs="+", metavar="FILE", help="weights files, two or more; one named twice counts twice")
     return parser
 
 
@@ -207,6 +210,14 @@ def _fetch(options: argparse.Namespace) -> int:
     made = fetch_all(names, weights_folder(), progress.print, options.archive)
     if options.json:
         print(json.dumps([str(path) for path in made]))
+    return 0
+
+
+def _average(options: argparse.Namespace) -> int:
+    from plugins.averaging import average_weights
+
+    notes = average_weights(options.files, options.output)
+    print(json.dumps(notes) if options.json else f"weights: {options.output}")
     return 0
 
 
