@@ -13,8 +13,8 @@ from plugins.mmfa.animator import AnimatorOptions, make_animator
 
 HERE = Path(__file__).parent
 MODEL_VERSION = "3"
-BASE_DIGEST = "4f6f6ff7c5d4eec94dc417585ecdab97799e704b0277c7254a71ac5d00459276"
-VAE_DIGEST = "4e642d0c463e96b90c755ba7224503805dc1b33c1733ce5c6535e034230dc92d"
+BASE_DIGEST = "451d6914223c737b236cd4253a8655459c999ae00efc419b18ada27a9d65fae2"
+VAE_DIGEST = "98392c3fabed0b2deb7673ab6568255b11c09344399829bc439db1bebc001d9a"
 VAE, CODEC = ("mmfa_vae_base",), ("mmfa_base", "facemesh_geometry")
 LICENCE = "research use only (see MODEL_CARD.md)"
 
