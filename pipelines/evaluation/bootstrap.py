@@ -16,7 +16,11 @@ SET_RESAMPLES = 100
 
 @attrs.frozen
 class Estimate:
-    """A figure with its interval. count: values behind it.  missing: values that could not be told (no face).  clips: groups drawn from."""
+    """A figure with its interval.
+
+    count: values behind it.  missing: values that could not be told (no face).  clips: groups drawn from.  better: of a difference, how many of
+    them have one on the better side.
+    """
 
     value: float
     low: float
@@ -24,6 +28,7 @@ class Estimate:
     count: int
     missing: int = 0
     clips: int = 0
+    better: int | None = None
 
 
 def estimate_mean(values: Sequence[Tensor], groups: Sequence[str], resamples: int, seed: int) -> Estimate:

@@ -92,6 +92,8 @@ def interval_plot(table: Table) -> Figure | None:
             low, high_end = (v if math.isfinite(v) else cell.value for v in (cell.low, cell.high))
             axes.plot([low, high_end], [y, y], color=LINE, linewidth=2, alpha=0.5)
             axes.plot(cell.value, y, "o", color=LINE, markersize=5)
+        if column.signed:
+            axes.axvline(0, linestyle="--", color=IDEAL, linewidth=1)
         axes.set_yticks(range(len(names)), names if number % wide == 0 else [""] * len(names), fontsize=8)
         axes.set_ylim(len(names) - 0.5, -0.5)
         axes.set_title(" ".join(filter(None, [column.protocol, table.heading(column)])), fontsize=9)

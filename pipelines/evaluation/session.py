@@ -20,6 +20,7 @@ from pipelines.engines.progress import Progress
 from pipelines.evaluation.animators import Runner, pipeline_of
 from pipelines.evaluation.cases import Cases, Failure, expected
 from pipelines.evaluation.control import ControlResult, summarise
+from pipelines.evaluation.differences import differences_table
 from pipelines.evaluation.ledger import Case, Ledger
 from pipelines.evaluation.measure import Instruments
 from pipelines.evaluation.remember import build_metrics, sharing
@@ -131,6 +132,9 @@ def summarise_all(plan: EvaluatePlan, instruments: Instruments, cases: list[Case
             "Breathing: absolute second difference of the logarithm of the head's size, in percent a frame squared.", intervals,
         ]  # fmt: skip
         report.tables.append(steadiness_table(steady, [DRIVING_ITSELF, *titles], resamples, seed, notes))
+    differences = differences_table(compared, titles, instruments.metrics, resamples, seed, [intervals])
+    if differences is not None:
+        report.tables.append(differences)
     for title in titles:
         swept = [c.tensors for c in cases if c.protocol == "control" and c.row == title]
         if swept:
@@ -190,7 +194,7 @@ def _say(console: Console, report: EvaluateReport) -> None:
         for column in table.columns:
             screen.add_column(f"{column.protocol} {table.heading(column)}".strip(), justify="right")
         for row in table.rows:
-            screen.add_row(row.name, *(table.text(row, c, interval=False) for c in table.columns))
+            screen.add_row(row.name, *(table.text(row, c, interval=c.signed) for c in table.columns))
         console.print(screen)
     lines = [f"control, {name}: {sum(t.met for t in r.targets)} of {len(r.targets)} targets met" for name, r in report.control.items()]
     lines += [f"  failed: {f.protocol}, {f.row}, {f.name}: {f.error.what}" for f in report.failures]

@@ -23,13 +23,14 @@ PROTOCOLS = {"same": "Same-identity", "cross": "Cross-identity"}
 
 @attrs.frozen
 class Column:
-    """One column: where it was measured, what tables say of it."""
+    """One column: where it was measured, what tables say of it. signed: its figures are differences."""
 
     protocol: str
     key: str
     title: str
     higher: bool | None
     digits: int
+    signed: bool = False
 
 
 @attrs.frozen
@@ -52,13 +53,13 @@ class Table:
     def text(self, row: Row, column: Column, interval: bool = True) -> str:
         """A cell as people read it."""
         cell = row.cells.get((column.protocol, column.key))
-        return "-" if cell is None else shown(cell, column.digits, interval)
+        return "-" if cell is None else shown(cell, column.digits, interval, column.signed)
 
     def best(self, column: Column) -> str:
         """The row with the best figure of a column among the animators, "" when there is only one of them."""
         figures = {r.name: c.value for r in self.rows if r.name not in REFERENCES and (c := r.cells.get((column.protocol, column.key)))}
         figures = {name: value for name, value in figures.items() if not math.isnan(value)}
-        if len(figures) < 2 or column.higher is None:
+        if len(figures) < 2 or column.higher is None or column.signed:
             return ""
         return (max if column.higher else min)(figures, key=lambda name: figures[name])
 
@@ -81,16 +82,16 @@ class Table:
         return "\n".join([*lines, "", *(f"- {note}" for note in self.notes)]) + "\n"
 
     def csv(self) -> str:
-        """One line a cell: table, row, protocol, metric, value, low, high, count, missing, clips."""
+        """One line a cell: table, row, protocol, metric, value, low, high, count, missing, clips, better."""
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(["table", "row", "protocol", "metric", "value", "low", "high", "count", "missing", "clips"])
+        writer.writerow(["table", "row", "protocol", "metric", "value", "low", "high", "count", "missing", "clips", "better"])
         for row in self.rows:
             for column in self.columns:
                 cell = row.cells.get((column.protocol, column.key))
                 if cell is not None:
                     head = [self.title, row.name, column.protocol, column.title]
-                    writer.writerow([*head, cell.value, cell.low, cell.high, cell.count, cell.missing, cell.clips])
+                    writer.writerow([*head, cell.value, cell.low, cell.high, cell.count, cell.missing, cell.clips, cell.better])
         return out.getvalue()
 
     def plain(self) -> dict[str, Any]:
@@ -107,19 +108,25 @@ class Table:
         return {"title": self.title, "columns": [attrs.asdict(c) for c in self.columns], "rows": rows, "notes": list(self.notes)}
 
 
-def shown(cell: Estimate, digits: int, interval: bool) -> str:
-    """``22.90 [22.10, 23.40]``."""
-    text = _figure(cell.value, digits)
+def shown(cell: Estimate, digits: int, interval: bool, signed: bool = False) -> str:
+    """``22.90 [22.10, 23.40]``, of differences ``+0.40 [+0.10, +0.70], 31 of 40 better``."""
+    text = _figure(cell.value, digits, signed)
     if not interval or cell.clips < 2 or cell.low == cell.high or not math.isfinite(cell.value):
         return text
-    return f"{text} [{_figure(cell.low, digits)}, {_figure(cell.high, digits)}]"
+    better = "" if cell.better is None else f", {cell.better} of {cell.clips} better"
+    return f"{text} [{_figure(cell.low, digits, signed)}, {_figure(cell.high, digits, signed)}]{better}"
+
+
+def in_order(metrics: Mapping[str, Any]) -> list[str]:
+    """Names of metrics as they stand in tables."""
+    return [n for n in ORDER if n in metrics] + [n for n in metrics if n not in ORDER]
 
 
 def comparison_table(
     cases: Sequence[Case], rows: Sequence[str], metrics: Mapping[str, Any], resamples: int, seed: int, notes: Sequence[str], title: str
 ) -> Table:
     """The table of the same- and cross-identity protocols from their cases."""
-    names = [n for n in ORDER if n in metrics] + [n for n in metrics if n not in ORDER]
+    names = in_order(metrics)
     made = [p for p in PROTOCOLS if any(c.protocol == p for c in cases)]
     columns: list[Column] = []
     for protocol in made:
@@ -182,10 +189,10 @@ def _cell(cases: Sequence[Case], key: str, metrics: Mapping[str, Any], resamples
     return estimate_mean(values, groups, resamples, seed) if len(values) == len(cases) else None
 
 
-def _figure(value: float, digits: int) -> str:
+def _figure(value: float, digits: int, signed: bool = False) -> str:
     if math.isnan(value):
         return "none"
-    return "∞" if math.isinf(value) else f"{value:.{digits}f}"
+    return "∞" if math.isinf(value) else f"{value:{'+' if signed else ''}.{digits}f}"
 
 
 def _plain(value: Any) -> Any:

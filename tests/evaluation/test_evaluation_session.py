@@ -104,7 +104,9 @@ def test_files_hold_everything(run: tuple[Path, list[str], EvaluateReport]) -> N
     assert plain["format"] == "mmfa-evaluation/1"
     assert len(plain["control"]["mmfa"]["targets"]) == 13
     page = (folder / "report.html").read_text(encoding="utf-8")
-    assert page.count("<svg") == 4
+    assert page.count("<svg") == 5
+    assert "| mmfa − source repeated |" in (folder / "tables.md").read_text(encoding="utf-8")
+    assert "mmfa − source repeated" in page
     assert page.count("data:image/jpeg;base64,") >= 3
     assert "<script" not in page
     for outside in ('src="http', 'href="http', "url(http"):
