@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
@@ -11,9 +12,10 @@ from pathlib import Path
 import attrs
 import torch
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from mmfa_components.errors import WeightsError, did_you_mean
+from mmfa_components.errors import OutputError, WeightsError, did_you_mean
 
 
 @attrs.frozen
@@ -71,6 +73,23 @@ def read_weights(path: Path, architecture: str, sha256: str = "") -> dict[str, T
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise WeightsError(f"damaged or truncated weights file ({error})", where=where, fix="copy or reinstall the file") from error
+
+
+def write_weights(path: Path, tensors: dict[str, Tensor], notes: dict[str, str], fix: str = "free space there, or name another folder") -> None:
+    """Write a safetensors file with ``notes`` as its metadata; atomic: it is whole or not there, and an older one stays until then.
+
+    Raises OutputError, which says ``fix``, when it cannot be written.
+    """
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, part, notes)
+        part.chmod(0o644)  # the writer keeps it to the user; a shared folder is for all
+        part.replace(path)
+    except (OSError, SafetensorError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        raise OutputError(f"weights cannot be written ({reason})", where=str(path), fix=fix) from error
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def load_into(module: nn.Module, tensors: dict[str, Tensor], where: str) -> None:

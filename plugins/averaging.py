@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import save_file
 from torch import Tensor
 
-from mmfa_components.errors import OutputError, WeightsError
-from mmfa_components.weights import file_digest, metadata, read_weights
+from mmfa_components.errors import WeightsError
+from mmfa_components.weights import file_digest, metadata, read_weights, write_weights
 
 
 def average_weights(files: Sequence[Path], output: Path) -> dict[str, str]:
@@ -32,7 +29,7 @@ def average_weights(files: Sequence[Path], output: Path) -> dict[str, str]:
     mean = {name: _mean([tensors[name] for tensors in read]) for name in read[0]}
     kept = {key: value for key, value in notes[0].items() if all(other.get(key) == value for other in notes[1:])}
     kept["averaged"] = json.dumps([file_digest(path) for path in files])
-    _write(mean, output, kept)
+    write_weights(output, mean, kept)
     return kept
 
 
@@ -47,15 +44,3 @@ def _mean(tensors: list[Tensor]) -> Tensor:
     first = tensors[0]
     return torch.stack([t.float() for t in tensors]).mean(0).to(first.dtype) if first.is_floating_point() else first
 
-
-def _write(tensors: dict[str, Tensor], path: Path, notes: dict[str, str]) -> None:
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, part, notes)
-        part.chmod(0o644)  # the writer keeps it to the user
-        part.replace(path)
-    except (OSError, SafetensorError) as error:
-        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
-        raise OutputError(f"weights cannot be written ({reason})", where=str(path), fix="name a file in a folder that you may write to") from error
-    finally:
-        part.unlink(missing_ok=True)

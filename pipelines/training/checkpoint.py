@@ -9,12 +9,12 @@ from pickle import UnpicklingError
 
 import attrs
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from mmfa_components.errors import TrainingError
+from mmfa_components.errors import OutputError, TrainingError
 from mmfa_components.networks.model import MMFAModel
 from mmfa_components.networks.presets import Sizes
+from mmfa_components.weights import write_weights
 
 REVISION = 3
 """Of what the tensors of weights files are."""
@@ -33,24 +33,27 @@ def half(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def save_weights(path: Path, module: nn.Module, name: str, facts: dict[str, str]) -> None:
-    """Write a module's tensors as an fp16 weights file whose metadata names the architecture; atomic."""
-    partial = path.with_suffix(".part")
-    save_file(half(module.state_dict()), partial, {"architecture": name, **facts})
-    partial.chmod(0o644)  # the writer keeps it to the user
-    os.replace(partial, path)
+    """Write a module's tensors as an fp16 weights file whose metadata names the architecture; atomic. Raises OutputError."""
+    write_weights(path, half(module.state_dict()), {"architecture": name, **facts})
 
 
 def save_model(path: Path, model: MMFAModel, facts: dict[str, str]) -> None:
-    """Write the weights file of a whole model."""
+    """Write the weights file of a whole model. Raises OutputError."""
     sizes = json.dumps(attrs.asdict(model.sizes), sort_keys=True)
     save_weights(path, model, architecture(model.sizes), {"sizes": sizes, **facts})
 
 
 def save_checkpoint(path: Path, state: dict[str, object]) -> None:
-    """Write everything needed to go on; atomic."""
+    """Write everything needed to go on; atomic: the checkpoint before stays until this one is whole. Raises OutputError."""
     partial = path.with_suffix(".part")
-    torch.save(state, partial)
-    os.replace(partial, path)
+    try:
+        torch.save(state, partial)
+        os.replace(partial, path)
+    except (OSError, RuntimeError) as error:  # torch tells of a full disk by a RuntimeError
+        partial.unlink(missing_ok=True)
+        text = (error.strerror if isinstance(error, OSError) else None) or str(error).splitlines()[0]
+        fix = "free space there and run the same command again: it goes on from the checkpoint before"
+        raise OutputError(f"the checkpoint cannot be written ({text})", where=str(path), fix=fix) from error
 
 
 def load_checkpoint(path: Path, device: torch.device) -> dict[str, object]:

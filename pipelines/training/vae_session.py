@@ -10,7 +10,6 @@ from typing import Any
 
 import attrs
 from rich.console import Console
-from safetensors import SafetensorError
 
 from mmfa_components.errors import OutputError
 from mmfa_components.networks.presets import preset
@@ -90,7 +89,7 @@ def run_vae(pipeline: VAEPipeline, registry: Registry, console: Console) -> VAER
             writer.writeheader()
             writer.writerows(rows)
         (folder / "report.json").write_text(report.to_json() + "\n", encoding="utf-8")
-    except (OSError, SafetensorError) as error:
+    except OSError as error:
         raise OutputError(f"the results cannot be written ({error})", where=str(folder), fix="choose another run.folder") from error
     say(
         f"held-out error {figures.error:.3f} (1: nothing learnt), {figures.active_units} of {figures.units} units active, "

@@ -6,7 +6,6 @@ read as plain bytes. For a source distribution pip runs that archive's own setup
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -14,12 +13,10 @@ import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from safetensors import SafetensorError
-from safetensors.torch import save_file
 from torch import Tensor
 
 from mmfa_components.errors import OutputError, WeightsError, did_you_mean
-from mmfa_components.weights import file_digest, metadata
+from mmfa_components.weights import file_digest, metadata, write_weights
 from plugins.packaged.convert import convert_lpips, convert_mobilefacenet, convert_sface, convert_vgg, read_member
 from plugins.packaged.sources import FOLDER_VARIABLE, SOURCES, Package, Source, weights_path
 
@@ -29,6 +26,7 @@ CONVERTERS: dict[str, Callable[[bytes], dict[str, Tensor]]] = {
     "sface": convert_sface,
     "mobilefacenet": convert_mobilefacenet,
 }
+UNWRITABLE = f"free space there, or name a folder that you may write to: {FOLDER_VARIABLE}=FOLDER"
 LAST_LINES = 6  # of pip's or npm's output, shown when it fails
 Report = Callable[[str], None]
 
@@ -140,8 +138,7 @@ def _make_folder(folder: Path) -> None:
 
 def _unwritable(folder: Path, error: Exception) -> OutputError:
     reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
-    fix = f"free space there, or name a folder that you may write to: {FOLDER_VARIABLE}=FOLDER"
-    return OutputError(f"weights cannot be written ({reason})", where=str(folder), fix=fix)
+    return OutputError(f"weights cannot be written ({reason})", where=str(folder), fix=UNWRITABLE)
 
 
 def _write(tensors: dict[str, Tensor], path: Path, source: Source) -> Path:
@@ -151,13 +148,5 @@ def _write(tensors: dict[str, Tensor], path: Path, source: Source) -> Path:
         "source_sha256": source.package.sha256,
         "licence": source.licence,
     }
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, part, notes)
-        part.chmod(0o644)  # the writer keeps it to the user; a shared folder is for all
-        part.replace(path)
-    except (OSError, SafetensorError) as error:
-        raise _unwritable(path.parent, error) from error
-    finally:
-        part.unlink(missing_ok=True)
+    write_weights(path, tensors, notes, UNWRITABLE)
     return path
