@@ -36,16 +36,21 @@ def estimate_mean(values: Sequence[Tensor], groups: Sequence[str], resamples: in
 
     Groups without any value are left out of the mean and counted in ``missing``. NaN when nothing is left. Infinite values stay infinite.
     """
-    by_group: dict[str, list[Tensor]] = {}
-    for value, group in zip(values, groups, strict=True):
-        by_group.setdefault(group, []).append(value.double())
-    joined = [torch.cat(v) for v in by_group.values()]
+    joined = by_group(values, groups)
     missing = sum(int(v.isnan().sum()) for v in joined)
     means = torch.stack([v[~v.isnan()].mean() for v in joined if not bool(v.isnan().all())] or [torch.tensor(torch.nan, dtype=torch.float64)])
     count = sum(len(v) for v in joined) - missing
     drawn = means[_draws(len(means), resamples, seed)].mean(1)
     low, high = _percentiles(drawn)
-    return Estimate(float(means.mean()), low, high, count, missing, len(by_group))
+    return Estimate(float(means.mean()), low, high, count, missing, len(joined))
+
+
+def by_group(values: Sequence[Tensor], groups: Sequence[str]) -> list[Tensor]:
+    """The values (n,) of the cases of each group joined, in double precision, groups in the order in which they come first."""
+    found: dict[str, list[Tensor]] = {}
+    for value, group in zip(values, groups, strict=True):
+        found.setdefault(group, []).append(value.double())
+    return [torch.cat(v) for v in found.values()]
 
 
 def estimate_set(

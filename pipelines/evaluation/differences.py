@@ -9,7 +9,7 @@ import attrs
 import torch
 from torch import Tensor
 
-from pipelines.evaluation.bootstrap import Estimate, estimate_mean
+from pipelines.evaluation.bootstrap import Estimate, by_group, estimate_mean
 from pipelines.evaluation.ledger import Case
 from pipelines.evaluation.measure import in_protocol, is_set
 from pipelines.evaluation.scenes import SOURCE_REPEATED
@@ -74,6 +74,5 @@ def _better(values: Sequence[Tensor], clips: Sequence[str], higher: bool | None)
     """How many clips have a mean on the better side."""
     if higher is None:
         return None
-    of = {clip: torch.cat([v for v, c in zip(values, clips, strict=True) if c == clip]) for clip in dict.fromkeys(clips)}
-    means = [float(v.nanmean()) for v in of.values()]
+    means = [float(v.nanmean()) for v in by_group(values, clips)]
     return sum(mean > 0 if higher else mean < 0 for mean in means)

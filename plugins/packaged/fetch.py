@@ -133,12 +133,7 @@ def _make_folder(folder: Path) -> None:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise _unwritable(folder, error) from error
-
-
-def _unwritable(folder: Path, error: Exception) -> OutputError:
-    reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
-    return OutputError(f"weights cannot be written ({reason})", where=str(folder), fix=UNWRITABLE)
+        raise OutputError(f"weights cannot be written ({error.strerror or error})", where=str(folder), fix=UNWRITABLE) from error
 
 
 def _write(tensors: dict[str, Tensor], path: Path, source: Source) -> Path:

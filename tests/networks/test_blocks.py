@@ -23,6 +23,11 @@ def with_biases(block: nn.Module) -> nn.Module:
     return block
 
 
+def images_or_volumes(block: nn.Module, count: int) -> torch.Tensor:
+    volume = any(isinstance(m, nn.Conv3d) for m in block.modules())
+    return torch.randn(count, 3, *((2, 8, 8) if volume else (8, 8)), dtype=torch.float64)
+
+
 def plainly(convolution: nn.Module, normalisation: nn.Module, x: torch.Tensor) -> torch.Tensor:
     return normalisation(convolution(x))
 
@@ -32,8 +37,7 @@ def test_left_out_biases_change_neither_result_nor_statistics_nor_gradients(bloc
     torch.manual_seed(3)
     one = with_biases(block)
     other = copy.deepcopy(one)
-    volume = any(isinstance(m, nn.Conv3d) for m in block.modules())
-    x = torch.randn(2, 3, *((2, 8, 8) if volume else (8, 8)), dtype=torch.float64)
+    x = images_or_volumes(block, 2)
     results = one(x)
     results.square().sum().backward()
     monkeypatch.setattr("mmfa_components.networks.blocks.conv_norm", plainly)
@@ -56,8 +60,7 @@ def test_left_out_biases_change_neither_result_nor_statistics_nor_gradients(bloc
 def test_at_rest_the_bias_counts_and_folding_keeps_it(block: nn.Module) -> None:
     torch.manual_seed(4)
     still = with_biases(block).eval().requires_grad_(False)
-    volume = any(isinstance(m, nn.Conv3d) for m in block.modules())
-    x = torch.randn(1, 3, *((2, 8, 8) if volume else (8, 8)), dtype=torch.float64)
+    x = images_or_volumes(block, 1)
     expected = still(x)
     for bias in idle_biases(still):
         kept = bias.clone()
