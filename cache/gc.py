@@ -15,7 +15,7 @@ import attrs
 from cache.entry import LAYOUT, host_name, remove
 from cache.listing import entries
 from cache.writer import writing
-from mmfa_components.errors import CacheError
+from mmfa_components.errors import CacheError, reason_of
 
 Why = Literal["old", "space", "leftover", "damaged"]
 FOREIGN_AGE = 7 * 86400.0  # seconds after which another host's unfinished write counts as left behind
@@ -107,7 +107,7 @@ def _listing(path: Path) -> list[Path]:
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
-        raise CacheError(f"the cache cannot be read ({error.strerror})", where=str(path), fix="check the folder's permissions") from error
+        raise CacheError(f"the cache cannot be read ({reason_of(error)})", where=str(path), fix="check the folder's permissions") from error
 
 
 def _size(path: Path) -> int:

@@ -21,7 +21,7 @@ from cache.entry import (
     read_preimage,
     set_aside,
 )
-from mmfa_components.errors import CacheError
+from mmfa_components.errors import CacheError, reason_of
 
 _HEX = re.compile(r"[0-9a-f]{64}")
 
@@ -81,7 +81,7 @@ def entries(folder: Path) -> Iterator[Entry]:
                     yield inspect(path)
     except OSError as error:
         fix = "give a readable cache folder with --folder or cache.folder"
-        raise CacheError(f"the cache cannot be read ({error.strerror})", where=str(folder), fix=fix) from error
+        raise CacheError(f"the cache cannot be read ({reason_of(error)})", where=str(folder), fix=fix) from error
 
 
 def find(folder: Path, prefix: str) -> Entry:

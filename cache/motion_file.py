@@ -23,7 +23,7 @@ from torch import Tensor
 from cache.store import known_records
 from cache.writer import writing
 from cache.zip_arrays import ROWS, ZipReader, ZipWriter
-from mmfa_components.errors import CacheError, RecordError
+from mmfa_components.errors import CacheError, RecordError, reason_of
 from mmfa_components.records import Motion, Record
 
 FORMAT, ATTRIBUTE, SUFFIX = 1, "mmfa_motion", ".motion.zip"
@@ -181,7 +181,7 @@ class MotionFile:
         try:
             yield
         except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
-            raise CacheError(f"cannot be read ({error.strerror})", where=str(self.path), fix="check the path") from error
+            raise CacheError(f"cannot be read ({reason_of(error)})", where=str(self.path), fix="check the path") from error
         except (zipfile.BadZipFile, OSError, ValueError, TypeError, KeyError, RuntimeError, RecordError) as error:
             if isinstance(error, CacheError):
                 raise

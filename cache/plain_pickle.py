@@ -15,7 +15,7 @@ from typing import Any
 import attrs
 import numpy as np
 
-from mmfa_components.errors import CacheError
+from mmfa_components.errors import CacheError, reason_of
 
 LARGEST_FILE = 1 << 30
 _NUMPY = ("numpy.core.multiarray", "numpy._core.multiarray")
@@ -69,7 +69,7 @@ def read_plain_pickle(path: Path) -> Any:
             raise CacheError("is larger than 1 GB", where=str(path), fix="motion templates are much smaller; check the file")
         data = Path(path).read_bytes()
     except OSError as error:
-        raise CacheError(f"cannot be read ({error.strerror})", where=str(path), fix="check the path") from error
+        raise CacheError(f"cannot be read ({reason_of(error)})", where=str(path), fix="check the path") from error
     try:
         return _finished(_Walker().run(data))
     except _RefusedError as error:

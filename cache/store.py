@@ -17,7 +17,7 @@ from cache.keys import CacheKey
 from cache.recent import RecentReads
 from cache.writer import RecordWriter
 from mmfa_components import records as own_records
-from mmfa_components.errors import CacheError
+from mmfa_components.errors import CacheError, reason_of
 from mmfa_components.records import Record
 
 Mode = Literal["use", "read", "off"]
@@ -153,7 +153,7 @@ class RecordCache:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
-            self.on_event(f"{path}: the cache entry cannot be read ({error.strerror}); its content is computed again")
+            self.on_event(f"{path}: the cache entry cannot be read ({reason_of(error)}); its content is computed again")
             return None
         except layout.DamageError as damage:
             self._damaged(path, damage)

@@ -14,7 +14,7 @@ import attrs
 from cache import entry as layout
 from cache.arrays import ArrayGroup, dtype_name, shard_frames
 from cache.keys import CacheKey
-from mmfa_components.errors import CacheError
+from mmfa_components.errors import CacheError, reason_of
 from mmfa_components.records import Record
 
 
@@ -25,7 +25,7 @@ def writing(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         fix = "free space there, give a cache folder that can be written (cache.folder), or switch the cache off (cache.mode)"
-        raise CacheError(f"the cache cannot be written ({error.strerror or error})", where=str(folder), fix=fix) from error
+        raise CacheError(f"the cache cannot be written ({reason_of(error)})", where=str(folder), fix=fix) from error
 
 
 class RecordWriter:

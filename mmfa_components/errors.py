@@ -82,3 +82,10 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     if close:
         return f"did you mean {close[0]!r}?"
     return f"known: {', '.join(names)}" if names else "nothing is registered"
+
+
+def reason_of(error: BaseException) -> str:
+    """Why an operation failed, in one line: the system's words where there are any ("No space left on device"), else the error's first line."""
+    words = error.strerror if isinstance(error, OSError) else None
+    lines = str(error).strip().splitlines()
+    return words or (lines[0] if lines else type(error).__name__)

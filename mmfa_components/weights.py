@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from mmfa_components.errors import OutputError, WeightsError, did_you_mean
+from mmfa_components.errors import OutputError, WeightsError, did_you_mean, reason_of
 
 
 @attrs.frozen
@@ -48,7 +48,7 @@ def file_digest(path: Path) -> str:
         return _digest(path, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)
     except OSError as error:
         fix = "give the path of an existing weights file, or reinstall the package that ships it"
-        raise WeightsError(f"weights file cannot be read ({error.strerror})", where=str(path), fix=fix) from error
+        raise WeightsError(f"weights file cannot be read ({reason_of(error)})", where=str(path), fix=fix) from error
 
 
 def read_weights(path: Path, architecture: str, sha256: str = "") -> dict[str, Tensor]:
@@ -86,7 +86,7 @@ def write_weights(path: Path, tensors: dict[str, Tensor], notes: dict[str, str],
         part.chmod(0o644)  # the writer keeps it to the user; a shared folder is for all
         part.replace(path)
     except (OSError, SafetensorError) as error:
-        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        reason = reason_of(error)
         raise OutputError(f"weights cannot be written ({reason})", where=str(path), fix=fix) from error
     finally:
         part.unlink(missing_ok=True)

@@ -10,7 +10,7 @@ from typing import Any
 
 import attrs
 
-from mmfa_components.errors import did_you_mean
+from mmfa_components.errors import did_you_mean, reason_of
 from pipelines.config.faults import Faults
 
 NEEDED = ("source", "driving")
@@ -38,7 +38,7 @@ def read_job_file(path: Path, faults: Faults) -> list[JobLine]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
-        faults.add("inputs.jobs", f"{str(path)!r} cannot be read ({error.strerror})", "check the path")
+        faults.add("inputs.jobs", f"{str(path)!r} cannot be read ({reason_of(error)})", "check the path")
         return []
     except UnicodeDecodeError:
         faults.add("inputs.jobs", f"{str(path)!r} is not UTF-8 text", "save it as UTF-8")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from mmfa_components.errors import ConfigError
+from mmfa_components.errors import ConfigError, reason_of
 from mmfa_components.registry import Registry
 from pipelines.config.check import check_pipeline
 from pipelines.config.components import Use
@@ -25,7 +25,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
-        raise ConfigError(f"cannot be read ({error.strerror})", where=str(path), fix="check the path") from error
+        raise ConfigError(f"cannot be read ({reason_of(error)})", where=str(path), fix="check the path") from error
     except UnicodeDecodeError as error:
         raise ConfigError("is not UTF-8 text", where=str(path), fix="save it as UTF-8") from error
     except tomllib.TOMLDecodeError as error:

@@ -9,7 +9,7 @@ from typing import Any
 
 import attrs
 
-from mmfa_components.errors import DatasetError
+from mmfa_components.errors import DatasetError, reason_of
 
 FORMAT = "mmfa-dataset/1"
 INDEX, STORE = "index.json", "store"
@@ -55,7 +55,7 @@ class DatasetIndex:
         except OSError as error:
             partial.unlink(missing_ok=True)
             fix = "free space or choose another folder"
-            raise DatasetError(f"the index cannot be written ({error.strerror})", where=str(folder), fix=fix) from error
+            raise DatasetError(f"the index cannot be written ({reason_of(error)})", where=str(folder), fix=fix) from error
 
     @classmethod
     def read(cls, folder: Path) -> DatasetIndex:
@@ -69,6 +69,6 @@ class DatasetIndex:
             rejected = [Rejected(**c) for c in body.pop("rejected")]
             return cls(clips=clips, rejected=rejected, **body)
         except OSError as error:
-            raise DatasetError(f"there is no data set here ({error.strerror})", where=str(path), fix=fix) from error
+            raise DatasetError(f"there is no data set here ({reason_of(error)})", where=str(path), fix=fix) from error
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise DatasetError(f"the index is damaged ({error})", where=str(path), fix=fix) from error

@@ -16,7 +16,7 @@ import attrs
 import torch
 from rich.console import Console
 
-from mmfa_components.errors import OutputError
+from mmfa_components.errors import OutputError, reason_of
 from pipelines.datasets.index import ClipEntry, DatasetIndex, Rejected
 from pipelines.datasets.prepare_file import FilePreparer
 from pipelines.datasets.schema import DatasetPipeline, DatasetPlan, SourceFile
@@ -88,7 +88,7 @@ def prepare(plan: DatasetPlan, console: Console) -> DatasetReport:
     try:
         (folder / pipeline.output.report).write_text(report.to_json() + "\n", encoding="utf-8")
     except OSError as error:
-        raise OutputError(f"the report cannot be written ({error.strerror})", where=str(folder), fix="free space there") from error
+        raise OutputError(f"the report cannot be written ({reason_of(error)})", where=str(folder), fix="free space there") from error
     _summary(console, report)
     return report
 

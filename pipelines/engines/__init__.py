@@ -13,7 +13,7 @@ from typing import Any
 import attrs
 from rich.console import Console
 
-from mmfa_components.errors import ConfigError, MMFAError, OutputError, PluginError, did_you_mean
+from mmfa_components.errors import ConfigError, MMFAError, OutputError, PluginError, did_you_mean, reason_of
 from mmfa_components.registry import Registry
 from pipelines.config.inputs import output_folder
 from pipelines.config.schema import Pipeline, Plan
@@ -118,7 +118,7 @@ def writable_folder(folder: Path) -> Path:
         if is_uploaded(folder):
             check_writable(folder)
     except OSError as error:
-        what = f"results cannot be written here ({error.strerror or error})"
+        what = f"results cannot be written here ({reason_of(error)})"
         raise OutputError(what, where=str(folder), fix="choose another output.folder") from error
     return folder
 

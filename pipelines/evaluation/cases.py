@@ -17,7 +17,7 @@ from pipelines.evaluation.animators import Runner
 from pipelines.evaluation.ledger import Case, Ledger
 from pipelines.evaluation.measure import Instruments, measure_motion, measure_scene
 from pipelines.evaluation.scenes import REFERENCES, SIDE, Scene, choose_frames, cross_scene, found_frames, same_scene, steady_frames
-from pipelines.evaluation.schema import EvaluatePlan, Input
+from pipelines.evaluation.schema import EvaluatePlan, Input, split_label
 from pipelines.evaluation.steadiness import steadiness
 from pipelines.evaluation.strips import scene_strip, sweep_strip
 from pipelines.evaluation.sweep import sweep
@@ -162,10 +162,12 @@ class Cases:
         }  # fmt: skip
 
     def _metric(self, name: str) -> dict[str, Any]:
+        """What decides a metric's figures, and its label, under which they are kept."""
         catalogue = self.registry.catalogue({n: Path(f) for n, f in self.plan.pipeline.weights.items()})
-        files = {w: catalogue.digest(w) for w in self.registry.spec("metric", name).weights if catalogue.path(w).is_file()}
-        print_ = fingerprint(self.registry, "metric", name, self.plan.pipeline.metric_options.get(name, {}))
-        return {**print_, "weights": files}
+        component, label = split_label(name)
+        files = {w: catalogue.digest(w) for w in self.registry.spec("metric", component).weights if catalogue.path(w).is_file()}
+        print_ = fingerprint(self.registry, "metric", component, self.plan.pipeline.metric_options.get(name, {}))
+        return {**print_, "weights": files, **({"label": label} if label else {})}
 
     def _digest(self, path: Path) -> str:
         if path not in self._digests:
@@ -181,4 +183,3 @@ def expected(plan: EvaluatePlan) -> int:
     count = rows * len(plan.clips) * p.same.run + rows * sum(map(len, plan.pairs)) * p.cross.run
     count += (rows - 1) * len(plan.clips) * p.temporal.run
     return count + animators * len(plan.portraits[: p.control.portraits or None]) * p.control.run
-

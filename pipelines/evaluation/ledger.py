@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from cache.keys import digest_of, plain
-from mmfa_components.errors import OutputError
+from mmfa_components.errors import OutputError, reason_of
 
 
 @attrs.frozen(eq=False)
@@ -72,5 +72,5 @@ class Ledger:
 
 
 def _unwritable(folder: Path, error: Exception) -> OutputError:
-    reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    reason = reason_of(error)
     return OutputError(f"results cannot be written here ({reason})", where=str(folder), fix="free space there, or choose another output.folder")

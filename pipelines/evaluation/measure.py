@@ -14,6 +14,7 @@ from mmfa_components.perception.faces import FaceReader
 from mmfa_components.perception.pose import MeshPose
 from mmfa_components.records import Frames
 from pipelines.evaluation.scenes import SIDE, Scene
+from pipelines.evaluation.schema import split_label
 
 BATCH = 8
 
@@ -29,8 +30,8 @@ class Instruments:
 
     @property
     def csim(self) -> Any | None:
-        """The metric of identity, when it is among the metrics."""
-        return self.metrics.get("csim")
+        """The metric of identity, when it is among the metrics, whatever its label."""
+        return next((metric for name, metric in self.metrics.items() if split_label(name)[0] == "csim"), None)
 
 
 def is_set(metric: Any) -> bool:

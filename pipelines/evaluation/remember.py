@@ -15,6 +15,7 @@ from mmfa_components.errors import PluginError
 from mmfa_components.kinds import Context, MetricFacts
 from mmfa_components.records import FaceDetections, FaceRegions, Frames, Landmarks
 from mmfa_components.registry import Registry, make_options
+from pipelines.evaluation.schema import split_label
 
 KEPT = 4096
 """Results that are remembered of each network; one is a few kilobytes."""
@@ -134,14 +135,33 @@ def sharing(context: Context) -> Context:
     return shared
 
 
+class Labelled:
+    """A metric under a label of its own in the tables: the same component beside itself, with other options."""
+
+    def __init__(self, metric: Any, label: str) -> None:
+        self.metric = metric
+        self.facts: MetricFacts = attrs.evolve(metric.facts, title=f"{metric.facts.title}, {label}")
+
+    def __call__(self, results: Frames, references: Frames) -> Any:
+        """As the metric."""
+        return self.metric(results, references)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.metric, name)
+
+
 def build_metrics(names: tuple[str, ...], options: Mapping[str, Mapping[str, Any]], registry: Registry, context: Context) -> dict[str, Any]:
-    """The metrics by name, through a sharing context. Raises what their factories raise; PluginError for one without ``facts``."""
+    """The metrics by name, "METRIC" or "METRIC:LABEL", through a sharing context.
+
+    Raises what their factories raise; PluginError for one without ``facts``.
+    """
     made = {}
     for name in names:
-        metric = context.build("metric", name, options.get(name, {}))
+        component, label = split_label(name)
+        metric = context.build("metric", component, options.get(name, {}))
         if not isinstance(getattr(metric, "facts", None), MetricFacts):
-            owner = registry.owners["metric", name].name
+            owner = registry.owners["metric", component].name
             fix = "give it an attribute facts: MetricFacts"
-            raise PluginError("says nothing of itself for the tables", where=f"metric {name!r} of {owner}", fix=fix)
-        made[name] = metric
+            raise PluginError("says nothing of itself for the tables", where=f"metric {component!r} of {owner}", fix=fix)
+        made[name] = Labelled(metric, label) if label else metric
     return made

@@ -123,9 +123,17 @@ class EvaluateOutput:
     pictures: bool = True
 
 
+def split_label(name: str) -> tuple[str, str]:
+    """Component and label of a name among the metrics: "csim" has no label, "csim:MobileFaceNet" is the metric csim once more."""
+    component, _, label = name.partition(":")
+    return component.strip(), label.strip()
+
+
 @attrs.frozen
 class EvaluatePipeline:
-    """A whole file of this kind. metric_options: options of metrics by name. seed: of the bootstrap."""
+    """A whole file of this kind. metrics: "METRIC", or "METRIC:LABEL" for one more column of a metric.  metric_options: their options by
+    that name.  seed: of the bootstrap.
+    """
 
     kind: str = attrs.field(default="evaluate", validator=[instance_of(str), in_(("evaluate",))])
     description: str = ""

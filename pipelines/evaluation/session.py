@@ -11,7 +11,7 @@ import attrs
 from rich.console import Console
 from rich.table import Table as ScreenTable
 
-from mmfa_components.errors import OutputError
+from mmfa_components.errors import OutputError, reason_of
 from mmfa_components.perception.faces import FaceReader
 from mmfa_components.perception.pose import MeshPose
 from mmfa_components.registry import Registry
@@ -184,7 +184,7 @@ def _write(plan: EvaluatePlan, report: EvaluateReport, cases: list[Case], instru
             part.write_bytes(content)
             part.replace(folder / name)
     except OSError as error:
-        raise OutputError(f"the report cannot be written ({error.strerror or error})", where=str(folder), fix="free space there") from error
+        raise OutputError(f"the report cannot be written ({reason_of(error)})", where=str(folder), fix="free space there") from error
 
 
 def _say(console: Console, report: EvaluateReport) -> None:

@@ -15,6 +15,7 @@ from pipelines.evaluation.bootstrap import Estimate, estimate_mean, estimate_set
 from pipelines.evaluation.ledger import Case
 from pipelines.evaluation.measure import in_protocol, is_set
 from pipelines.evaluation.scenes import REFERENCES
+from pipelines.evaluation.schema import split_label
 
 ORDER = ("lpips", "csim", "psnr", "ssim", "apd", "akd", "aed", "fid")
 """Metrics in the paper's order; others follow."""
@@ -118,8 +119,9 @@ def shown(cell: Estimate, digits: int, interval: bool, signed: bool = False) -> 
 
 
 def in_order(metrics: Mapping[str, Any]) -> list[str]:
-    """Names of metrics as they stand in tables."""
-    return [n for n in ORDER if n in metrics] + [n for n in metrics if n not in ORDER]
+    """Names of metrics as they stand in tables: the paper's order, then the others; one with a label after those before it."""
+    place = {name: at for at, name in enumerate(ORDER)}
+    return sorted(metrics, key=lambda name: place.get(split_label(name)[0], len(ORDER)))
 
 
 def comparison_table(

@@ -16,7 +16,7 @@ from pipelines.config.components import check_components, check_weights
 from pipelines.config.faults import Faults, dotted
 from pipelines.config.load import read_pipeline
 from pipelines.config.structuring import structure
-from pipelines.evaluation.schema import EvaluatePipeline, EvaluatePlan
+from pipelines.evaluation.schema import EvaluatePipeline, EvaluatePlan, split_label
 from pipelines.evaluation.sources import find_inputs, pair_up
 from pipelines.kinds import Kind, Report
 
@@ -81,15 +81,19 @@ def _check_metrics(pipeline: EvaluatePipeline, registry: Registry, faults: Fault
     context = sharing(registry.context("cpu", overrides={n: Path(p) for n, p in pipeline.weights.items()})) if not own.items else None
     for number, name in enumerate(pipeline.metrics):
         where = f"metrics[{number}]"
+        component, _ = split_label(name)
+        if name in pipeline.metrics[:number]:
+            faults.add(where, f"{name!r} is named twice", f'remove one, or give it a label and options of its own: "{component}:LABEL"')
+            continue
         try:
-            spec = registry.spec("metric", name)
+            spec = registry.spec("metric", component)
         except MMFAError as error:
             faults.add_error(error, where)
             continue
         options = pipeline.metric_options.get(name, {})
         _, found = structure(options, spec.options, ("metric_options", name))
         for _, fault in found:
-            faults.add(fault.where, fault.what, fault.fix or f"python -m plugins show metric/{name} lists the options")
+            faults.add(fault.where, fault.what, fault.fix or f"python -m plugins show metric/{component} lists the options")
         if found or context is None:
             continue
         try:

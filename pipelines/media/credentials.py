@@ -13,7 +13,7 @@ from typing import Any
 import attrs
 from PIL import Image
 
-from mmfa_components.errors import ConfigError, OutputError
+from mmfa_components.errors import ConfigError, OutputError, reason_of
 
 SIGNED = (".mp4", ".mov", ".m4v", ".png", ".jpg", ".jpeg")
 """Suffixes of files that can be signed here."""
@@ -85,7 +85,7 @@ def load_signer(certificate: Path, key: Path, algorithm: str, timestamps: str = 
         try:
             parts.append(path.read_bytes())
         except OSError as error:
-            raise ConfigError(f"{str(path)!r} cannot be read ({error.strerror})", where=where, fix="name a PEM file") from error
+            raise ConfigError(f"{str(path)!r} cannot be read ({reason_of(error)})", where=where, fix="name a PEM file") from error
         if b"-----BEGIN" not in parts[-1] or b"\0" in parts[-1]:
             raise ConfigError(f"{str(path)!r} is no PEM file", where=where, fix="convert it: openssl x509 -in FILE -out FILE.pem")
     return FileSigner(parts[0], parts[1], algorithm, timestamps)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from mmfa_components.errors import MediaError
+from mmfa_components.errors import MediaError, reason_of
 from pipelines.remote import present
 
 
@@ -15,4 +15,4 @@ def content_digest(path: Path) -> str:
         with present(path).open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise MediaError(f"cannot be read ({error.strerror})", where=str(path), fix="check the path and its permissions") from error
+        raise MediaError(f"cannot be read ({reason_of(error)})", where=str(path), fix="check the path and its permissions") from error

@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Callable
 from pathlib import Path
 
-from mmfa_components.errors import OutputError
+from mmfa_components.errors import OutputError, reason_of
 
 _PARTIAL = re.compile(r"^\..+\.part-(\d+)-[0-9a-f]+(\.[^.]+)?$")
 
@@ -38,7 +38,7 @@ def output_error(error: OSError, path: Path) -> OutputError:
         errno.ENOTDIR: ("part of the path is a file, not a folder", "choose another output folder"),
         errno.EEXIST: ("a file of that name is in the way", "choose another output folder"),
     }
-    what, fix = known.get(error.errno or 0, (f"could not be written ({error.strerror or error})", "check the output folder"))
+    what, fix = known.get(error.errno or 0, (f"could not be written ({reason_of(error)})", "check the output folder"))
     return OutputError(what, where=str(path), fix=fix)
 
 

@@ -10,7 +10,7 @@ import attrs
 import av
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from mmfa_components.errors import MediaError
+from mmfa_components.errors import MediaError, reason_of
 from pipelines.remote import present
 
 
@@ -44,7 +44,7 @@ def probe(path: Path) -> MediaInfo:
     try:
         size = path.stat().st_size
     except OSError as error:
-        raise MediaError(f"cannot be read ({error.strerror})", where=str(path), fix="check the path") from error
+        raise MediaError(f"cannot be read ({reason_of(error)})", where=str(path), fix="check the path") from error
     if path.is_dir():
         raise MediaError("is a folder", where=str(path), fix="name the files in it, e.g. with a glob")
     if size == 0:

@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args
 
 import attrs
 
-from mmfa_components.errors import MMFAError, OutputError
+from mmfa_components.errors import MMFAError, OutputError, reason_of
 
 Status = Literal["left", "done", "skipped", "failed"]
 VERSIONED = ("mmfa", "torch", "av", "zarr", "attrs", "ray")
@@ -184,7 +184,7 @@ class RunReport:
         except OSError as error:
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
-            what = f"the run report cannot be written ({error.strerror or error})"
+            what = f"the run report cannot be written ({reason_of(error)})"
             raise OutputError(what, where=str(path), fix="free space or choose another output.folder") from error
 
 

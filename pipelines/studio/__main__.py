@@ -17,7 +17,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from mmfa_components.errors import ConfigError, MMFAError
+from mmfa_components.errors import ConfigError, MMFAError, reason_of
 from mmfa_components.registry import load_registry
 from pipelines.config.load import load_pipeline
 from pipelines.config.schema import Pipeline
@@ -70,7 +70,7 @@ def _serve(options: argparse.Namespace, say: Console) -> int:
     try:
         listener = listen(options.host, options.port)
     except (OSError, OverflowError) as error:
-        text = error.strerror if isinstance(error, OSError) else str(error)
+        text = reason_of(error) if isinstance(error, OSError) else str(error)
         fix = "choose another --port (0: any free one) or --host"
         raise ConfigError(f"cannot listen there ({text})", where=f"{options.host}:{options.port}", fix=fix) from error
     name = f"[{options.host}]" if ":" in options.host else options.host

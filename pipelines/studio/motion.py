@@ -8,6 +8,7 @@ from functools import partial
 from nicegui import ui
 from nicegui.element import Element
 
+from mmfa_components.errors import reason_of
 from pipelines.studio.desk import Desk, sentence
 from pipelines.studio.job import Job, progress_text
 from pipelines.studio.recipe import Recipe
@@ -77,7 +78,7 @@ class MotionPanel:
         try:
             self.job, recipe = await self.desk.job()
         except OSError as error:
-            self.error.set_text(f"The run cannot be prepared ({error.strerror}). Free some disk space.")
+            self.error.set_text(f"The run cannot be prepared ({reason_of(error)}). Free some disk space.")
             return
         finally:
             self.starting = False

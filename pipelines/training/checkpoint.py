@@ -11,7 +11,7 @@ import attrs
 import torch
 from torch import Tensor, nn
 
-from mmfa_components.errors import OutputError, TrainingError
+from mmfa_components.errors import OutputError, TrainingError, reason_of
 from mmfa_components.networks.model import MMFAModel
 from mmfa_components.networks.presets import Sizes
 from mmfa_components.weights import write_weights
@@ -51,7 +51,7 @@ def save_checkpoint(path: Path, state: dict[str, object]) -> None:
         os.replace(partial, path)
     except (OSError, RuntimeError) as error:  # torch tells of a full disk by a RuntimeError
         partial.unlink(missing_ok=True)
-        text = (error.strerror if isinstance(error, OSError) else None) or str(error).splitlines()[0]
+        text = reason_of(error)
         fix = "free space there and run the same command again: it goes on from the checkpoint before"
         raise OutputError(f"the checkpoint cannot be written ({text})", where=str(path), fix=fix) from error
 

@@ -15,7 +15,7 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
-from mmfa_components.errors import OutputError, PluginError
+from mmfa_components.errors import OutputError, PluginError, reason_of
 from pipelines.training.schema import Losses
 
 LOSSES = tuple(f.name for f in attrs.fields(Losses) if f.type in (float, "float"))
@@ -36,7 +36,7 @@ class TrainingLog:
         try:
             self.file = path.open("w", newline="", encoding="utf-8")
         except OSError as error:
-            raise OutputError(f"the log cannot be written ({error.strerror})", where=str(path), fix="choose another run.folder") from error
+            raise OutputError(f"the log cannot be written ({reason_of(error)})", where=str(path), fix="choose another run.folder") from error
         self.csv = csv.DictWriter(self.file, COLUMNS, restval="", extrasaction="ignore")
         self.csv.writeheader()
         self.csv.writerows(rows)

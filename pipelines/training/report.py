@@ -8,7 +8,7 @@ from pathlib import Path
 import attrs
 from rich.console import Console
 
-from mmfa_components.errors import OutputError
+from mmfa_components.errors import OutputError, reason_of
 from pipelines.training.loop import LoopResult
 from pipelines.training.schema import TrainPipeline
 
@@ -41,7 +41,7 @@ def report_of(pipeline: TrainPipeline, result: LoopResult, console: Console, fir
     try:
         (folder / "report.json").write_text(report.to_json() + "\n", encoding="utf-8")
     except OSError as error:
-        raise OutputError(f"the report cannot be written ({error.strerror})", where=str(folder), fix="free space there") from error
+        raise OutputError(f"the report cannot be written ({reason_of(error)})", where=str(folder), fix="free space there") from error
     figures = ", ".join(f"{name} {value:.4g}" for name, value in result.figures.items())
     lines = [f"{result.steps} steps, {result.samples} pairs, {result.images_per_second:.1f} pairs/s" + (f"; {figures}" if figures else "")]
     lines += [f"weights: {report.weights}", "interrupted: run the same command again to go on"][: 2 if result.interrupted else 1]

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from mmfa_components.errors import OutputError, WeightsError, did_you_mean
+from mmfa_components.errors import OutputError, WeightsError, did_you_mean, reason_of
 from mmfa_components.weights import file_digest, metadata, write_weights
 from plugins.packaged.convert import convert_lpips, convert_mobilefacenet, convert_sface, convert_vgg, read_member
 from plugins.packaged.sources import FOLDER_VARIABLE, SOURCES, Package, Source, weights_path
@@ -133,7 +133,7 @@ def _make_folder(folder: Path) -> None:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise OutputError(f"weights cannot be written ({error.strerror or error})", where=str(folder), fix=UNWRITABLE) from error
+        raise OutputError(f"weights cannot be written ({reason_of(error)})", where=str(folder), fix=UNWRITABLE) from error
 
 
 def _write(tensors: dict[str, Tensor], path: Path, source: Source) -> Path:

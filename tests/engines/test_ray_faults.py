@@ -28,6 +28,8 @@ from pipelines.engines import ray_pool, run_plan
 from pipelines.media import read_metadata
 
 STORE = 80 * 2**20
+SPAN = 10
+"""Frames of a unit of work in these plans."""
 
 
 def pictures_of(path: Path) -> str:
@@ -99,6 +101,16 @@ def when(condition: Callable[[], bool], action: Callable[[], None]) -> threading
     return thread
 
 
+def settled(count: Callable[[], int]) -> int:
+    """A count, once it has stood still for a second."""
+    known, since = count(), time.monotonic()
+    while time.monotonic() - since < 1.0:
+        time.sleep(0.05)
+        if (now := count()) != known:
+            known, since = now, time.monotonic()
+    return known
+
+
 def test_a_worker_killed_in_the_middle_of_a_span_is_replaced(tmp_path: Path, cluster: Any, inputs: Inputs, screen: Any) -> None:
     plan = ray_plan(tmp_path, [inputs.red], [inputs.long, inputs.short], {"die_once": True})
     report = run_plan(plan, risky_registry(), screen.console)
@@ -107,7 +119,7 @@ def test_a_worker_killed_in_the_middle_of_a_span_is_replaced(tmp_path: Path, clu
     assert (report.pool.lost, report.pool.started) == (1, 3)
     assert "its work is done again elsewhere" in screen.text
     assert [what for what, _, _ in log_lines(tmp_path)].count("die") == 1
-    assert frames_of(tmp_path, "decompose") == 75 + 12 + 1
+    assert 75 + 12 + 1 <= frames_of(tmp_path, "decompose") <= 75 + 12 + 1 + SPAN  # one answer may have been on its way when its worker died
     assert frames_of(tmp_path, "render") == 75 + 12  # the killed span had not got beyond its first batch
 
 
@@ -126,8 +138,8 @@ def test_a_node_that_goes_takes_only_unfinished_spans_along(tmp_path: Path, clus
     assert report.exit_code == 0, screen.text
     check_results(plan, inputs)
     assert [w.ended for w in report.pool.workers if "node" in w.ended], report.pool
-    assert frames_of(tmp_path, "decompose") == 75 + 12 + 1
-    assert 75 + 12 <= frames_of(tmp_path, "render") <= 75 + 12 + 3 * 10  # two spans were on it, a third perhaps not yet fetched
+    assert 75 + 12 + 1 <= frames_of(tmp_path, "decompose") <= 75 + 12 + 1 + 2 * SPAN
+    assert 75 + 12 <= frames_of(tmp_path, "render") <= 75 + 12 + 3 * SPAN  # two spans were on it, a third perhaps not yet fetched
 
 
 SCRIPT = """
@@ -168,8 +180,7 @@ def test_a_killed_driver_goes_on_where_it_was(tmp_path: Path, cluster: Any, inpu
     finished = {p: p.stat().st_mtime_ns for p in out.glob("[rb]*.mp4")}
     assert len(finished) == 1
     assert all(pictures_of(p) == inputs.digests[p.name] for p in finished)
-    time.sleep(0.3)  # a batch that was being rendered ends with its worker
-    rendered = frames_of(tmp_path, "render")
+    rendered = settled(lambda: frames_of(tmp_path, "render"))  # the batches that were being rendered end with their workers
     report = run_plan(ray_plan(tmp_path, [inputs.red, inputs.blue], [inputs.long], {"slow": 0.12}), risky_registry(), screen.console)
     assert sorted(j.status for j in report.jobs) == ["done", "skipped"], screen.text
     check_results(ray_plan(tmp_path, [inputs.red, inputs.blue], [inputs.long]), inputs)

@@ -75,14 +75,16 @@ def test_faults_are_told_at_once_and_weights_before_any_work(tmp_path: Path, mon
     mine = tmp_path / "mine.toml"
     mine.write_text(text + "nothing = 'x.safetensors'\n", encoding="utf-8")
     overrides = [
-        'metrics=["lpips", "psnr", "csmi", "fid", "aed"]', "control.steps=1", "engine.name=in_proces", "inputs.portraits=[]",
+        'metrics=["lpips", "psnr", "csmi", "fid", "aed", "csmi:other", "psnr"]', "control.steps=1", "engine.name=in_proces", "inputs.portraits=[]",
         'animators=[{name="mmfa", options={preset="bse"}}, {name="mmfa"}, {name="mfma", label="x"}]',
     ]  # fmt: skip
     with pytest.raises(ConfigError) as caught:
         KIND.load(mine, overrides, load_registry())
     told = str(caught.value)
     for words in (
-        "metrics[2]: no metric is called 'csmi'", "did you mean 'csim'", "animators[1].label: 'mmfa' is the name of two rows", "did you mean 'mmfa'",
+        "metrics[2]: no metric is called 'csmi'", "did you mean 'csim'",
+        "metrics[5]: no metric is called 'csmi'", "metrics[6]: 'psnr' is named twice", '"psnr:LABEL"',
+        "animators[1].label: 'mmfa' is the name of two rows", "did you mean 'mmfa'",
         "metric_options.fid.backbone", "metric_options.ssim: is not among the metrics", "control.steps", "inputs.portraits: names no picture",
         "weights.nothing", "did you mean 'in_process'",
     ):  # fmt: skip

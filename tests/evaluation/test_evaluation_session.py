@@ -9,13 +9,15 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 import torch
 from rich.console import Console
 from tiny_training import SIDE, frozen, use_tiny_preset, write_dataset
 
 from mmfa_components.errors import ConfigError, PluginError
-from mmfa_components.kinds import ComponentSpec
+from mmfa_components.kinds import ComponentSpec, Context, MetricFacts
+from mmfa_components.records import Frames
 from mmfa_components.registry import Plugin, Registry, load_registry
 from mmfa_components.weights import WeightsFile
 from pipelines.engines.progress import Step, watched
@@ -160,6 +162,41 @@ def test_a_metric_that_says_nothing_of_itself_is_refused(registry: Registry) -> 
     own.add(Plugin("mute", "tests", "1", "mute", (spec,)))
     with pytest.raises(PluginError, match="says nothing of itself"):
         build_metrics(("psnr", "mute"), {}, own, sharing(own.context("cpu")))
+
+
+@attrs.frozen
+class GapOptions:
+    """Options of the metric below: ``more`` is added to every figure."""
+
+    more: float = 0.0
+
+
+class Gap:
+    """Mean absolute difference of two images."""
+
+    facts = MetricFacts("Gap", "mean absolute difference", "0 to 1", "none", False)
+
+    def __init__(self, options: GapOptions, context: Context) -> None:
+        self.more = options.more
+
+    def __call__(self, results: Frames, references: Frames) -> torch.Tensor:
+        return (results.rgb - references.rgb).abs().mean((1, 2, 3)) + self.more
+
+
+def test_one_metric_with_two_sets_of_options_stands_in_two_columns(tmp_path: Path, clip: Path) -> None:
+    own = load_registry()
+    own.add(Plugin("gap", "tests", "1", "gap", (ComponentSpec("metric", "gap", Gap, options=GapOptions),)))
+    columns = ['metrics=["gap:raised", "psnr", "gap"]', 'metric_options={"gap:raised" = {more = 2.0}}']
+    given = [*overrides(tmp_path, clip), "cross.run=false", "control.run=false", "temporal.run=false", *columns]
+    report: Any = KIND.run(KIND.load(ROOT / "pipelines/evaluate.toml", given, own), own, Console(file=StringIO()))
+    assert [c.title for c in report.tables[0].columns] == ["PSNR", "Gap, raised", "Gap", "no face, %"]
+    for row in ("source repeated", "mmfa"):
+        assert figure(report, row, "same/gap") > 0
+        assert figure(report, row, "same/gap:raised") == pytest.approx(figure(report, row, "same/gap") + 2.0)
+    notes = [note.partition(":")[0] for note in report.tables[0].notes]
+    assert {"Gap", "Gap, raised"} <= set(notes)
+    again: Any = KIND.run(KIND.load(ROOT / "pipelines/evaluate.toml", given, own), own, Console(file=StringIO()))
+    assert again.measured_before == report.cases
 
 
 def test_networks_see_each_image_once(registry: Registry) -> None:

@@ -10,7 +10,7 @@ import attrs
 import pytest
 
 from mmfa_components import records as r
-from mmfa_components.errors import ConfigError, MMFAError, PluginError, did_you_mean
+from mmfa_components.errors import ConfigError, MMFAError, PluginError, did_you_mean, reason_of
 from mmfa_components.hookspecs import hookimpl
 from mmfa_components.kinds import KINDS, ComponentSpec, NoOptions
 from mmfa_components.records import Record
@@ -225,3 +225,10 @@ def test_did_you_mean() -> None:
     assert did_you_mean("facemsh", ["facemesh", "disc"]) == "did you mean 'facemesh'?"
     assert did_you_mean("xyz", ["b", "a"]) == "known: a, b"
     assert did_you_mean("xyz", []) == "nothing is registered"
+
+
+def test_reasons_are_one_line_and_never_empty() -> None:
+    assert reason_of(OSError(28, "No space left on device", "x.bin")) == "No space left on device"
+    assert reason_of(OSError("unexpected end of data")) == "unexpected end of data"  # libraries raise it without a number
+    assert reason_of(RuntimeError("first\nsecond")) == "first"
+    assert reason_of(TimeoutError()) == "TimeoutError"
