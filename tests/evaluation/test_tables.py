@@ -17,10 +17,12 @@ from mmfa_components.kinds import MetricFacts
 from mmfa_components.metrics.frechet import frechet_distance
 from pipelines.evaluation.figures import interval_plot, svg
 from pipelines.evaluation.ledger import Case, Ledger
+from pipelines.evaluation.measure import Instruments, is_set
+from pipelines.evaluation.remember import Labelled
 from pipelines.evaluation.scenes import DRIVING_ITSELF, SOURCE_REPEATED, Scene
 from pipelines.evaluation.steadiness import breathing, jitter
 from pipelines.evaluation.strips import scene_strip, worst_first
-from pipelines.evaluation.tables import Table, comparison_table, steadiness_table
+from pipelines.evaluation.tables import Table, comparison_table, in_order, steadiness_table
 
 
 @attrs.frozen
@@ -109,6 +111,19 @@ def test_interval_plot_draws_every_column(table: Table) -> None:
     assert text.startswith("<svg")
     assert "http-equiv" not in text
     assert len([a for a in figure.axes if a.axison]) == len(table.columns)
+
+
+def test_a_metric_under_a_label_is_the_metric_and_stands_behind_it() -> None:
+    fid, csim = METRICS["fid"], Pair(MetricFacts("CSIM", "cosine", "-1 to 1", "some network", True))
+    metrics = {"fid:X": Labelled(fid, "X"), "mine": METRICS["psnr"], "fid": fid, "csim:Y": Labelled(csim, "Y"), "psnr": METRICS["psnr"]}
+    assert in_order(metrics) == ["csim:Y", "psnr", "fid:X", "fid", "mine"]
+    assert (metrics["fid:X"].facts.title, metrics["fid:X"].facts.backbone) == ("FD-X, X", "X")
+    assert (is_set(metrics["fid:X"]), is_set(metrics["csim:Y"])) == (True, False)
+    features = torch.arange(12.0).view(4, 3)
+    assert metrics["fid:X"].distance(features, features + 1) == fid.distance(features, features + 1)
+    read: Any = None
+    assert Instruments(metrics, read, read, torch.device("cpu")).csim is metrics["csim:Y"]  # control measures identity with it
+    assert Instruments(METRICS, read, read, torch.device("cpu")).csim is None
 
 
 def test_steadiness_of_known_motion() -> None:
