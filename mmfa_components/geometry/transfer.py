@@ -122,6 +122,11 @@ def eye_opening(points: Tensor) -> Tensor:
     return (_gap(points, 159, 145) + _gap(points, 386, 374)) / 2
 
 
+def openings(points: Tensor) -> Tensor:
+    """How far mouth and eyes are open (N, 2), as shares of the face's height, from face-mesh points (N, 468 or 478, 2 or 3)."""
+    return torch.stack([mouth_opening(points), eye_opening(points)], 1)
+
+
 def _gap(points: Tensor, upper: int, lower: int) -> Tensor:
     height = points[..., 1].amax(dim=1) - points[..., 1].amin(dim=1)
     gap: Tensor = (points[:, upper] - points[:, lower]).norm(dim=-1) / height.clamp_min(1e-6)

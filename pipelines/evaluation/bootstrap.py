@@ -45,8 +45,19 @@ def estimate_mean(values: Sequence[Tensor], groups: Sequence[str], resamples: in
     return Estimate(float(means.mean()), low, high, count, missing, len(joined))
 
 
+def estimate_sums(sums: Tensor, figure: Callable[[Tensor], Tensor], resamples: int, seed: int) -> Estimate:
+    """A figure of sums over all groups, such as a correlation, with its percentile interval.
+
+    sums: (G, K) of each group.  figure: (..., K) summed over groups -> (...).  Resamples whose figure is NaN are left out of the interval.
+    """
+    value, drawn = float(figure(sums.sum(0))), figure(sums[_draws(len(sums), resamples, seed)].sum(1))
+    drawn = drawn[~drawn.isnan()]
+    low, high = _percentiles(drawn) if len(drawn) else (value, value)
+    return Estimate(value, low, high, len(sums), 0, len(sums))
+
+
 def by_group(values: Sequence[Tensor], groups: Sequence[str]) -> list[Tensor]:
-    """The values (n,) of the cases of each group joined, in double precision, groups in the order in which they come first."""
+    """The values (n, ...) of the cases of each group joined, in double precision, groups in the order in which they come first."""
     found: dict[str, list[Tensor]] = {}
     for value, group in zip(values, groups, strict=True):
         found.setdefault(group, []).append(value.double())

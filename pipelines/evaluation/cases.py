@@ -15,7 +15,7 @@ from pipelines.engines.failures import describe
 from pipelines.engines.progress import Progress
 from pipelines.evaluation.animators import Runner
 from pipelines.evaluation.ledger import Case, Ledger
-from pipelines.evaluation.measure import Instruments, measure_motion, measure_scene
+from pipelines.evaluation.measure import OPENINGS, Instruments, measure_motion, measure_scene
 from pipelines.evaluation.scenes import REFERENCES, SIDE, Scene, choose_frames, cross_scene, found_frames, same_scene, steady_frames
 from pipelines.evaluation.schema import EvaluatePlan, Input, split_label
 from pipelines.evaluation.steadiness import steadiness
@@ -82,14 +82,14 @@ class Cases:
     def _same(self, runner: Runner, row: str, item: Input) -> tuple[dict[str, Any], Callable[[], dict[str, Tensor]]]:
         clip = runner.clip(item.path)
         source, frames = choose_frames(found_frames(clip), self.plan.pipeline.frames, str(item.path))
-        decides = {"frames": frames, "source": source, "clip": clip.report.digest}
+        decides = {"frames": frames, "source": source, "clip": clip.report.digest, "also": OPENINGS}
         return decides, lambda: self._scene("same", row, same_scene(runner, row, item, frames, source))
 
     def _cross(self, runner: Runner, row: str, item: Input, portrait: Input) -> tuple[dict[str, Any], Callable[[], dict[str, Tensor]]]:
         clip, cross = runner.clip(item.path), self.plan.pipeline.cross
         _, frames = choose_frames(found_frames(clip), self.plan.pipeline.frames, str(item.path))
         modes = {n: getattr(cross, n) for n in ("rotation", "translation", "scale", "expression")}
-        decides = {"frames": frames, "clip": clip.report.digest, "portrait": self._digest(portrait.path), "modes": modes}
+        decides = {"frames": frames, "clip": clip.report.digest, "portrait": self._digest(portrait.path), "modes": modes, "also": OPENINGS}
         return decides, lambda: self._scene("cross", row, cross_scene(runner, row, item, portrait, frames, cross))
 
     def _temporal(self, runner: Runner, row: str, item: Input) -> tuple[dict[str, Any], Callable[[], dict[str, Tensor]]]:

@@ -9,6 +9,7 @@ import attrs
 import torch
 from torch import Tensor
 
+from mmfa_components.geometry.transfer import openings
 from mmfa_components.perception.contour import contour_points
 from mmfa_components.perception.faces import FaceReader
 from mmfa_components.perception.pose import MeshPose
@@ -17,6 +18,8 @@ from pipelines.evaluation.scenes import SIDE, Scene
 from pipelines.evaluation.schema import split_label
 
 BATCH = 8
+OPENINGS = "openings"
+"""Name of what ``openings_of`` gives among the figures of a scene."""
 
 
 @attrs.frozen
@@ -47,7 +50,7 @@ def in_protocol(metric: Any, protocol: str) -> bool:
 @torch.inference_mode()
 def measure_scene(instruments: Instruments, scene: Scene, protocol: str) -> dict[str, Tensor]:
     """The figures of one scene by name: ``value/NAME`` (N,) of pair metrics, ``results/NAME`` and ``references/NAME`` (N, D) features of
-    set metrics, ``face`` and ``reference_face`` (N,) whether results and driving frames show one (bool).
+    set metrics, ``face`` and ``reference_face`` (N,) whether results and driving frames show one (bool), ``openings`` (N, 2, 2) of openings_of.
     """
     parts: dict[str, list[Tensor]] = {}
     for start in range(0, len(scene.results), BATCH):
@@ -64,9 +67,20 @@ def measure_scene(instruments: Instruments, scene: Scene, protocol: str) -> dict
                     parts.setdefault(f"references/{name}", []).append(metric.features(kept))
             else:
                 parts.setdefault(f"value/{name}", []).append(metric(results, reference))
-        parts.setdefault("face", []).append(instruments.read(results)[1])
-        parts.setdefault("reference_face", []).append(instruments.read(driving)[1])
+        seen, wanted = instruments.read(results), instruments.read(driving)
+        parts.setdefault("face", []).append(seen[1])
+        parts.setdefault("reference_face", []).append(wanted[1])
+        parts.setdefault(OPENINGS, []).append(openings_of(seen, wanted))
     return {name: torch.cat(values).cpu() for name, values in parts.items()}
+
+
+def openings_of(results: tuple[Tensor, Tensor], driving: tuple[Tensor, Tensor]) -> Tensor:
+    """What FaceReader gives of N results and N driving frames -> (N, 2, 2): mouth and eyes, each of result and driving frame; NaN where either
+    shows no face.
+    """
+    sides = [openings(points) if points.shape[1] else points.new_full((len(points), 2), torch.nan) for points, _ in (results, driving)]
+    together = torch.stack(sides, -1)
+    return together.masked_fill(~(results[1] & driving[1])[:, None, None], torch.nan)
 
 
 @torch.inference_mode()

@@ -21,6 +21,7 @@ from pipelines.evaluation.animators import Runner, pipeline_of
 from pipelines.evaluation.cases import Cases, Failure, expected
 from pipelines.evaluation.control import ControlResult, summarise
 from pipelines.evaluation.differences import differences_table
+from pipelines.evaluation.following import following_table
 from pipelines.evaluation.ledger import Case, Ledger
 from pipelines.evaluation.measure import Instruments
 from pipelines.evaluation.remember import build_metrics, sharing
@@ -122,6 +123,9 @@ def summarise_all(plan: EvaluatePlan, instruments: Instruments, cases: list[Case
     if compared:
         notes = [*plan.notes, *_counts(plan, compared), intervals, *_crossing(plan)]
         report.tables.append(comparison_table(compared, [*REFERENCES, *titles], instruments.metrics, resamples, seed, notes, plan.title))
+    following = following_table(compared, [DRIVING_ITSELF, *titles], resamples, seed, [intervals])
+    if following is not None:
+        report.tables.append(following)
     steady = [c for c in cases if c.protocol == "temporal"]
     if steady:
         notes = [

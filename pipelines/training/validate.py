@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from mmfa_components.geometry.squares import crop_squares
-from mmfa_components.geometry.transfer import eye_opening, mouth_opening
+from mmfa_components.geometry.transfer import openings
 from mmfa_components.losses.landmarks import PARTS
 from mmfa_components.metrics import psnr
 from mmfa_components.networks.model import MMFAModel
@@ -63,11 +63,6 @@ def reconstruction_figures(
         correlation = (wanted * got).sum(0) / (wanted.norm(dim=0) * got.norm(dim=0)).clamp_min(1e-12)
         figures |= {"mouth": float(correlation[0]), "eyes": float(correlation[1])}
     return figures
-
-
-def openings(points: Tensor) -> Tensor:
-    """How far mouth and eyes are open (N, 2), as shares of the face's height, from mesh points (N, 478, 2)."""
-    return torch.stack([mouth_opening(points), eye_opening(points)], 1)
 
 
 def picture_of(model: MMFAModel, clips: FaceClips, device: torch.device) -> Tensor:

@@ -11,6 +11,7 @@ from mmfa_components.geometry.transfer import (
     TransferModes,
     choose_reference,
     mouth_opening,
+    openings,
     reference_cost,
     transfer_motion,
 )
@@ -145,3 +146,10 @@ def test_mouth_opening_is_a_share_of_the_face_height() -> None:
     torch.testing.assert_close(mouth_opening(points), torch.tensor([0.0, 0.1]))
     torch.testing.assert_close(mouth_opening(3 * points), mouth_opening(points))
     assert mouth_opening(torch.rand(2, 68, 3)).tolist() == [0.0, 0.0]
+
+
+def test_openings_are_mouth_and_the_mean_of_both_eyes() -> None:
+    points = torch.zeros(1, 478, 2)
+    points[:, 0, 1] = 100.0
+    points[:, 14, 1], points[:, 145, 1], points[:, 374, 1] = 20.0, 10.0, 6.0
+    torch.testing.assert_close(openings(points), torch.tensor([[0.2, 0.08]]))

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mmfa_components.networks.model import MMFAModel
 from pipelines.training import validate
-from pipelines.training.validate import FRAMES_A_CLIP, openings, picture_of, reconstruction_figures
+from pipelines.training.validate import FRAMES_A_CLIP, picture_of, reconstruction_figures
 
 CPU = torch.device("cpu")
 
@@ -29,11 +29,6 @@ def brightness(region: Tensor) -> Tensor:
     points[:, 14, 1] = 20 * region.mean((1, 2, 3))
     points[:, [145, 374], 1] = 20 * region[:, :1].mean((2, 3))
     return points
-
-
-def test_openings_by_hand() -> None:
-    points = brightness(torch.full((2, 3, 4, 4), 0.5))[..., :2]
-    torch.testing.assert_close(openings(points), torch.full((2, 2), 0.1))
 
 
 def returned(monkeypatch: pytest.MonkeyPatch, what: Any) -> None:
