@@ -82,8 +82,8 @@ def judges(device: torch.device, levers: Levers) -> Frozen:
 class Levers:
     """What may be changed for speed.
 
-    Those that change the result: ``levels``, pyramid levels of the perceptual loss, ``window``, of the finest result, ``landmarks``, ``centred``
-    and ``discriminator``, what the adversary judges.
+    Those that change the result: ``levels``, pyramid levels of the perceptual loss, ``window``, of the finest result, ``landmarks``, ``centred``,
+    ``discriminator``, what the adversary judges, and ``norms``, the statistics of batch norms.
     """
 
     channels_last: bool = True
@@ -95,6 +95,7 @@ class Levers:
     centred: bool = True
     window: int = 0
     discriminator: str = "pixels"
+    norms: str = "batch"
 
     def __str__(self) -> str:
         parts = [f"{f.name}={getattr(self, f.name)}" for f in attrs.fields(Levers)]
@@ -107,7 +108,7 @@ def make_trainer(
     """A trainer with every loss in, from its first step on. batch: over all processes of the group."""
     pipeline = TrainPipeline(
         losses=Losses(landmarks=80.0 if levers.landmarks else 0.0, levels=levers.levels, centred=levers.centred, window=levers.window),
-        model=Model(discriminator=levers.discriminator),  # type: ignore[arg-type]
+        model=Model(discriminator=levers.discriminator, norms=levers.norms),  # type: ignore[arg-type]
         schedule=Schedule(adversarial_from=0, landmarks_from=0, landmarks_ramp=1),
         run=Run(
             batch=batch, seed=seed, compile=levers.compile, graphs=levers.graphs, channels_last=levers.channels_last,
@@ -223,7 +224,7 @@ def settings(options: argparse.Namespace) -> list[Levers]:
     """The settings to measure."""
     given = Levers(
         not options.no_channels_last, options.compile, options.graphs, options.precision, tuple(options.levels), not options.no_landmarks,
-        window=options.window, discriminator=options.discriminator,
+        window=options.window, discriminator=options.discriminator, norms=options.norms,
     )  # fmt: skip
     if not options.levers:
         return [given]
@@ -231,7 +232,8 @@ def settings(options: argparse.Namespace) -> list[Levers]:
     half = attrs.evolve(plain, precision="auto")
     last = attrs.evolve(half, channels_last=True)
     changed: list[dict[str, Any]] = [
-        {"levels": (1, 1, 1)}, {"window": 128}, {"discriminator": "features"}, {"graphs": True}, {"compile": True}, {"landmarks": False},
+        {"levels": (1, 1, 1)}, {"window": 128}, {"discriminator": "features"}, {"norms": "running"}, {"graphs": True}, {"compile": True},
+        {"landmarks": False},
     ]  # fmt: skip
     return [plain, half, last, *(attrs.evolve(last, **change) for change in changed)]
 
@@ -247,6 +249,7 @@ def main() -> int:
     parser.add_argument("--levels", type=int, nargs=3, default=(1, 1, 2), help="pyramid levels of the perceptual loss")
     parser.add_argument("--window", type=int, default=0, help="side of the window of the finest result that is judged, 0: all")
     parser.add_argument("--discriminator", default="pixels", choices=("pixels", "features"))
+    parser.add_argument("--norms", default="batch", choices=("batch", "running"), help="statistics of the batch norms")
     parser.add_argument("--compile", action="store_true")
     parser.add_argument("--graphs", action="store_true", help="CUDA graphs")
     parser.add_argument("--no-channels-last", action="store_true")

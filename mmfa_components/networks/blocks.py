@@ -25,21 +25,25 @@ def norm(dims: Dims, channels: int) -> nn.Module:
 
 
 def conv_norm(convolution: nn.Module, normalisation: nn.Module, x: Tensor) -> Tensor:
-    """``normalisation(convolution(x))``; in training without the bias, which the batch norm would take away again.
+    """``normalisation(convolution(x))``, with fewer passes over the memory where the norm is a batch norm; the same up to rounding.
 
-    The result is the same up to rounding and the running mean still counts the bias, so weights mean the same. It saves a pass over the memory on
-    the way forward and one on the way back. The bias gets no gradient: without rounding, its gradient is 0.
+    With batch statistics the convolution leaves out its bias, which the norm would take away again: the running mean still counts it, so weights mean
+    the same, and the bias gets no gradient (without rounding, its gradient is 0). With running statistics the norm is a factor and an offset of each
+    channel, which go into the convolution's weight and bias.
     """
     bias = getattr(convolution, "bias", None)
-    batch_norm = isinstance(normalisation, nn.BatchNorm2d | nn.BatchNorm3d)
-    if bias is None or not (batch_norm and normalisation.training and isinstance(convolution, nn.Conv2d | nn.Conv3d)):
+    plain = isinstance(convolution, nn.Conv2d | nn.Conv3d) and isinstance(normalisation, nn.BatchNorm2d | nn.BatchNorm3d)
+    if bias is None or not plain:
         return cast("Tensor", normalisation(convolution(x)))
+    c, n = cast("nn.Conv2d", convolution), cast("nn.BatchNorm2d", normalisation)
     kind = functional.conv2d if isinstance(convolution, nn.Conv2d) else functional.conv3d
-    y = kind(x, convolution.weight, None, convolution.stride, convolution.padding)
-    n = cast("nn.BatchNorm2d", normalisation)
-    mean, momentum = cast("Tensor", n.running_mean), cast("float", n.momentum)
+    mean, variance = cast("Tensor", n.running_mean), cast("Tensor", n.running_var)
+    if not n.training:
+        factor = n.weight * (variance + n.eps).rsqrt()
+        return kind(x, c.weight * factor.view(-1, *[1] * (c.weight.dim() - 1)), (bias - mean) * factor + n.bias, c.stride, c.padding)
+    y = kind(x, c.weight, None, c.stride, c.padding)
     unbiased = mean - bias.detach()  # a tensor of its own: autograd keeps it until the backward pass
-    y = functional.batch_norm(y, unbiased, n.running_var, n.weight, n.bias, True, momentum, n.eps)
+    y = functional.batch_norm(y, unbiased, variance, n.weight, n.bias, True, cast("float", n.momentum), n.eps)
     with torch.no_grad():
         mean.copy_(unbiased + bias)
         cast("Tensor", n.num_batches_tracked).add_(1)
@@ -47,7 +51,7 @@ def conv_norm(convolution: nn.Module, normalisation: nn.Module, x: Tensor) -> Te
 
 
 def idle_biases(network: nn.Module) -> list[nn.Parameter]:
-    """The biases that ``conv_norm`` leaves out in training."""
+    """The biases that ``conv_norm`` leaves out with batch statistics; with running ones the norm's own offset does what they would."""
     found = [getattr(module, name).bias for module in network.modules() for name, _ in getattr(module, "foldable", ())]
     return [bias for bias in found if bias is not None]
 

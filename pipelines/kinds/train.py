@@ -46,6 +46,8 @@ def load(path: Path, overrides: Sequence[str], registry: Registry) -> TrainPlan:
 
 def _check_trained(pipeline: TrainPipeline, faults: Faults) -> None:
     model = pipeline.model
+    if model.norms == "running" and not model.start:
+        faults.add("model.norms", '"running" keeps the statistics of a weights file, but model.start names none', "name one, or take \"batch\"")
     if not model.trained or model.preset not in PRESETS:  # an unknown preset is told already
         return
     import torch

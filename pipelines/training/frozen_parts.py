@@ -22,6 +22,13 @@ def freeze_all_but(model: nn.Module, trained: Sequence[str]) -> None:
         bias.requires_grad_(False)
 
 
+def freeze_norms(model: nn.Module) -> None:
+    """Let every batch norm use its running statistics and keep them, as in use; its weight and bias are still trained."""
+    for module in model.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):  # the only name all of them share
+            module.eval()
+
+
 def _freeze_others(model: nn.Module, trained: Sequence[str]) -> None:
     names = [name for name, _ in model.named_parameters()]
     for wanted in trained:

@@ -40,12 +40,15 @@ class Model:
 
     trained: networks, or parts of them by their names in a weights file ("generator", "dense_motion.surface"), that are trained; the others
     stay as they are, batch statistics included. Empty: all.
+    norms: statistics of the batch norms - "batch", of the images at hand, or "running", those that come with ``start``, which are kept: what is
+    trained is then exactly what is used, a batch may be small, and a step is shorter.
     discriminator: what the adversary judges, "pixels" (the paper's) or "features" of the perceptual network (see networks.perceptual_discriminator).
     """
 
     preset: str = "base"
     start: str = ""
     trained: tuple[str, ...] = ()
+    norms: Literal["batch", "running"] = "batch"
     discriminator: Literal["pixels", "features"] = "pixels"
 
 

@@ -21,7 +21,7 @@ from mmfa_components.networks.presets import Sizes
 from mmfa_components.weights import load_into
 from pipelines.training.buffers import buffers_kept
 from pipelines.training.dataset import FaceClips
-from pipelines.training.frozen_parts import freeze_all_but
+from pipelines.training.frozen_parts import freeze_all_but, freeze_norms
 from pipelines.training.graphs import record_function, record_networks
 from pipelines.training.group import Group
 from pipelines.training.pairs import Pairs, draw_pairs, make_pairs
@@ -48,6 +48,8 @@ class Trainer:
             channels_last(self.model)
         self.averaged = copy.deepcopy(self.model).eval().requires_grad_(False)
         freeze_all_but(self.model, pipeline.model.trained)
+        if pipeline.model.norms == "running":
+            freeze_norms(self.model)
         self.generator_step: nn.Module = AnimationStep(self.model, frozen, pipeline.losses)
         self.judge: nn.Module = self.discriminator
         options: dict[str, Any] = {"lr": pipeline.optimiser.rate, "betas": pipeline.optimiser.betas, "fused": device.type == "cuda"}

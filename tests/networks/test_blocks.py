@@ -57,6 +57,27 @@ def test_left_out_biases_change_neither_result_nor_statistics_nor_gradients(bloc
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=NAMES)
+def test_norms_with_running_statistics_go_into_the_convolution_unchanged(block: nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(5)
+    one = with_biases(block).eval()
+    for name, tensor in one.state_dict().items():
+        if name.endswith("running_var"):
+            tensor.copy_(torch.rand_like(tensor) + 0.5)
+    other = copy.deepcopy(one)
+    x = images_or_volumes(block, 2)
+    results = one(x)
+    results.square().sum().backward()
+    monkeypatch.setattr("mmfa_components.networks.blocks.conv_norm", plainly)
+    expected = other(x)
+    expected.square().sum().backward()
+    torch.testing.assert_close(results, expected)
+    for (name, value), wanted in zip(one.state_dict().items(), other.state_dict().values(), strict=True):
+        assert torch.equal(value, wanted), name
+    for (name, value), (_, wanted) in zip(one.named_parameters(), other.named_parameters(), strict=True):
+        torch.testing.assert_close(value.grad, wanted.grad, msg=name)
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=NAMES)
 def test_at_rest_the_bias_counts_and_folding_keeps_it(block: nn.Module) -> None:
     torch.manual_seed(4)
     still = with_biases(block).eval().requires_grad_(False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from test_trainer import trainer
-from tiny_training import clips
+from tiny_training import SIDE, clips
 
 from mmfa_components.errors import TrainingError
 from pipelines.run import main
@@ -36,6 +36,26 @@ def test_going_on_with_some_networks_is_the_same_as_never_having_stopped() -> No
         second.train_step(clips())
     one, other = unbroken.model.state_dict(), second.model.state_dict()
     assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_running_statistics_stay_and_training_sees_what_is_used() -> None:
+    made = trainer(model=Model("tiny", norms="running", start="given"))
+    parts = ("running_mean", "running_var", "num_batches_tracked")
+    before = {name: value.clone() for name, value in made.model.state_dict().items()}
+    made.train_step(clips())
+    after = made.model.state_dict()
+    assert all(torch.equal(after[name], before[name]) for name in before if name.endswith(parts))
+    assert not torch.equal(after["generator.flatten.norm.weight"], before["generator.flatten.norm.weight"])  # its factor is trained
+    images = torch.rand(3, 3, SIDE, SIDE)
+    for model, alike in ((made.model, True), (trainer().model, False)):  # whether an image's neighbours in the batch count
+        assert model.training
+        together, alone = model.appearance_extractor(images)[:1], model.appearance_extractor(images[:1])
+        assert torch.allclose(together, alone, atol=1e-4) is alike
+
+
+def test_running_statistics_need_a_file_to_come_from(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "--dry-run", "--set", "model.norms=running"]) == 2
+    assert "model.norms: \"running\" keeps the statistics of a weights file, but model.start names none" in capsys.readouterr().err
 
 
 def test_a_name_of_nothing_is_refused_with_the_nearest_one() -> None:
