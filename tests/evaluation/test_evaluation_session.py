@@ -71,8 +71,9 @@ def run(tmp_path_factory: pytest.TempPathFactory, registry: Registry, clip: Path
     return folder / "out", given, report
 
 
-def figure(report: EvaluateReport, row: str, key: str, table: int = 0) -> float:
-    cells = next(r["figures"] for r in report.tables[table].plain()["rows"] if r["name"] == row)
+def figure(report: EvaluateReport, row: str, key: str, table: str = "") -> float:
+    plain = next(t.plain() for t in report.tables if t.title.startswith(table))
+    cells = next(r["figures"] for r in plain["rows"] if r["name"] == row)
     return float(cells[key]["value"])
 
 
@@ -83,7 +84,9 @@ def test_reference_rows_bound_the_animator(run: tuple[Path, list[str], EvaluateR
     assert figure(report, "mmfa", "same/psnr") > figure(report, "source repeated", "same/psnr") > 10
     assert figure(report, "mmfa", "same/akd") < figure(report, "source repeated", "same/akd")
     assert 0 < figure(report, "mmfa", "cross/apd") < 0.3
-    assert figure(report, "mmfa", "jitter", 1) > 0
+    assert figure(report, "mmfa", "jitter", "Steadiness") > 0
+    assert figure(report, "driving frame itself", "same/mouth correlation", "Mouth and eyes") == pytest.approx(1)
+    assert 0.3 < figure(report, "mmfa", "same/mouth correlation", "Mouth and eyes") <= 1  # of two frames of a smiling man
     control = report.control["mmfa"]
     assert (control.portraits, control.results) == (1, 21)
     assert 0.9 < float(control.slope[4]) < 1.1  # x is moved as asked
@@ -106,7 +109,7 @@ def test_files_hold_everything(run: tuple[Path, list[str], EvaluateReport]) -> N
     assert plain["format"] == "mmfa-evaluation/1"
     assert len(plain["control"]["mmfa"]["targets"]) == 13
     page = (folder / "report.html").read_text(encoding="utf-8")
-    assert page.count("<svg") == 5
+    assert page.count("<svg") == 6  # a plot of each table, and matrix and curves of control
     assert "| mmfa − source repeated |" in (folder / "tables.md").read_text(encoding="utf-8")
     assert "mmfa − source repeated" in page
     assert page.count("data:image/jpeg;base64,") >= 3
