@@ -86,8 +86,7 @@ def write_weights(path: Path, tensors: dict[str, Tensor], notes: dict[str, str],
         part.chmod(0o644)  # the writer keeps it to the user; a shared folder is for all
         part.replace(path)
     except (OSError, SafetensorError) as error:
-        reason = reason_of(error)
-        raise OutputError(f"weights cannot be written ({reason})", where=str(path), fix=fix) from error
+        raise OutputError(f"weights cannot be written ({reason_of(error)})", where=str(path), fix=fix) from error
     finally:
         part.unlink(missing_ok=True)
 

@@ -28,7 +28,7 @@ def describe(error: Exception, where: str) -> ErrorReport:
     if isinstance(error, OSError):
         file = str(error.filename or where)
         fix = FIXES.get(error.errno or 0, "check the file and the disk, then run again")
-        return ErrorReport("OSError", reason_of(error) or str(error), file, fix)
+        return ErrorReport("OSError", reason_of(error), file, fix)
     trace = "".join(traceback.format_exception(error))
     fix = "this is a fault of the program or of a plugin; the run report holds the traceback"
     return ErrorReport(type(error).__name__, str(error) or type(error).__name__, where, fix, trace)

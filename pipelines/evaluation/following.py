@@ -26,26 +26,32 @@ def following_table(cases: Sequence[Case], rows: Sequence[str], resamples: int, 
     protocols = [p for p in PROTOCOLS if any(c.protocol == p and OPENINGS in c.tensors for c in cases)]
     if not protocols:
         return None
-    columns = [Column(p, f"{part} {what}", f"{part}, {what}", None, 2) for p in protocols for what in ("correlation", "amplitude") for part in PARTS]
+    columns = [Column(p, f"{part} {what}", f"{part}, {what}", None, 2) for p in protocols for what in FIGURES for part in PARTS]
     made = []
     for row in rows:
         cells: dict[tuple[str, str], Estimate | None] = {}
         for protocol in protocols:
             mine = [c for c in cases if (c.protocol, c.row) == (protocol, row) and OPENINGS in c.tensors]
             for part, name in enumerate(PARTS):
-                clips = by_group([c.tensors[OPENINGS][:, part] for c in mine], [c.clip for c in mine])
-                seen = sum(int((~clip.isnan().any(1)).sum()) for clip in clips)
-                for what, figure in (("correlation", correlation), ("amplitude", amplitude)):
-                    found = estimate_sums(torch.stack([products(clip) for clip in clips]), figure, resamples, seed) if clips else None
-                    kept = attrs.evolve(found, count=seen, missing=sum(map(len, clips)) - seen) if found else None
-                    cells[protocol, f"{name} {what}"] = kept
+                for what, found in _figures(mine, part, resamples, seed).items():
+                    cells[protocol, f"{name} {what}"] = found
         made.append(Row(row, cells))
     return Table("Mouth and eyes", tuple(columns), tuple(made), (*NOTES, *notes))
 
 
+def _figures(cases: Sequence[Case], part: int, resamples: int, seed: int) -> dict[str, Estimate]:
+    """Each of FIGURES for one of PARTS; none without cases."""
+    clips = by_group([c.tensors[OPENINGS][:, part] for c in cases], [c.clip for c in cases])
+    if not clips:
+        return {}
+    sums, lost = torch.stack([products(clip) for clip in clips]), sum(int(clip.isnan().any(1).sum()) for clip in clips)
+    seen = sum(map(len, clips)) - lost
+    return {what: attrs.evolve(estimate_sums(sums, figure, resamples, seed), count=seen, missing=lost) for what, figure in FIGURES.items()}
+
+
 def products(clip: Tensor) -> Tensor:
     """Of pairs (n, 2) of result and driving frame, less their means: sums of result², result x driving, driving² (3,). Rows with NaN are left out."""
-    known = clip[~clip.isnan().any(1)].double()
+    known = clip[~clip.isnan().any(1)]
     result, driving = (known - known.mean(0)).unbind(1)
     return torch.stack([(result * result).sum(), (result * driving).sum(), (driving * driving).sum()])
 
@@ -58,3 +64,6 @@ def correlation(sums: Tensor) -> Tensor:
 def amplitude(sums: Tensor) -> Tensor:
     """(..., 3) of ``products`` -> (...). NaN when the driving frames are still."""
     return sums[..., 1] / sums[..., 2]
+
+
+FIGURES = {"correlation": correlation, "amplitude": amplitude}

@@ -72,5 +72,5 @@ class Ledger:
 
 
 def _unwritable(folder: Path, error: Exception) -> OutputError:
-    reason = reason_of(error)
-    return OutputError(f"results cannot be written here ({reason})", where=str(folder), fix="free space there, or choose another output.folder")
+    fix = "free space there, or choose another output.folder"
+    return OutputError(f"results cannot be written here ({reason_of(error)})", where=str(folder), fix=fix)

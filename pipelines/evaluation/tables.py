@@ -119,7 +119,7 @@ def shown(cell: Estimate, digits: int, interval: bool, signed: bool = False) -> 
 
 
 def in_order(metrics: Mapping[str, Any]) -> list[str]:
-    """Names of metrics as they stand in tables: the paper's order, then the others; one with a label after those before it."""
+    """Names of metrics as they stand in tables: the paper's order, then the others, those of one component as they were named."""
     place = {name: at for at, name in enumerate(ORDER)}
     return sorted(metrics, key=lambda name: place.get(split_label(name)[0], len(ORDER)))
 

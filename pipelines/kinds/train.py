@@ -37,14 +37,14 @@ def load(path: Path, overrides: Sequence[str], registry: Registry) -> TrainPlan:
             check()
         except MMFAError as error:
             faults.add_error(error, where)
-    _check_trained(pipeline, faults)
+    _check_model(pipeline, faults)
     _check_files(pipeline, registry, faults)
     _check_scale(pipeline, faults)
     faults.raise_if_any(str(path))
     return TrainPlan(pipeline, path)
 
 
-def _check_trained(pipeline: TrainPipeline, faults: Faults) -> None:
+def _check_model(pipeline: TrainPipeline, faults: Faults) -> None:
     model = pipeline.model
     if model.norms == "running" and not model.start:
         faults.add("model.norms", '"running" keeps the statistics of a weights file, but model.start names none', "name one, or take \"batch\"")

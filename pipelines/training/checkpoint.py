@@ -51,9 +51,8 @@ def save_checkpoint(path: Path, state: dict[str, object]) -> None:
         os.replace(partial, path)
     except (OSError, RuntimeError) as error:  # torch tells of a full disk by a RuntimeError
         partial.unlink(missing_ok=True)
-        text = reason_of(error)
         fix = "free space there and run the same command again: it goes on from the checkpoint before"
-        raise OutputError(f"the checkpoint cannot be written ({text})", where=str(path), fix=fix) from error
+        raise OutputError(f"the checkpoint cannot be written ({reason_of(error)})", where=str(path), fix=fix) from error
 
 
 def load_checkpoint(path: Path, device: torch.device) -> dict[str, object]:
