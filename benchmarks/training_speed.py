@@ -26,8 +26,7 @@ from mmfa_components.geometry.shape import SHAPE_POINTS
 from mmfa_components.losses.guide import GUIDE
 from mmfa_components.losses.perceptual import VGGFeatures, multi_scale_perceptual_loss, perceptual_loss
 from mmfa_components.networks.blocks import channels_last
-from mmfa_components.networks.perceptual_discriminator import PerceptualDiscriminator, judged
-from mmfa_components.networks.presets import Sizes, preset
+from mmfa_components.networks.critics.perceptual import PerceptualDiscriminator, judged
 from mmfa_components.registry import load_registry
 from pipelines.stages.components import resolve_device
 from pipelines.training.dataset import FaceClips
@@ -35,6 +34,7 @@ from pipelines.training.group import Group
 from pipelines.training.schema import Losses, Model, Run, Schedule, TrainPipeline
 from pipelines.training.step import REGION_SIDE, Frozen, windowed
 from pipelines.training.trainer import Trainer
+from plugins.mmfa.presets import Sizes, preset
 
 WARM_UP = 5
 CLIPS, FRAMES = 8, 8
@@ -47,7 +47,8 @@ def sizes_of(name: str) -> Sizes:
         from tiny_training import use_tiny_preset
 
         use_tiny_preset()
-    return preset(name)
+    sizes: Sizes = preset(name).sizes
+    return sizes
 
 
 def as_in_training(device: torch.device) -> None:

@@ -18,15 +18,15 @@ import attrs
 from rich.console import Console
 
 from mmfa_components.errors import ConfigError, MMFAError, did_you_mean
-from mmfa_components.networks import presets
-from mmfa_components.networks.presets import Sizes, preset
-from mmfa_components.networks.sizes import size_table
 from pipelines.config.load import read_toml
 from pipelines.stages.components import resolve_device
 from pipelines.training.judges import frozen_networks
 from pipelines.training.schema import Data, TrainPipeline
 from pipelines.training.session import run_session
 from pipelines.training.step import Frozen
+from plugins.mmfa import presets
+from plugins.mmfa.presets import Sizes, preset, preset_of
+from plugins.mmfa.sizes import size_table
 
 TABLES = ("losses", "schedule", "optimiser")
 FIGURES = ("psnr", "landmark_distance", "mouth", "eyes")
@@ -65,7 +65,7 @@ def read_variants(path: Path, base: TrainPipeline) -> list[Variant]:
         unknown = [key for key in row if key not in ("name", "sizes", *TABLES)]
         if unknown:
             raise ConfigError(f"there is no table {unknown[0]!r}", where=where, fix=did_you_mean(unknown[0], ("sizes", *TABLES)))
-        sizes = changed(attrs.evolve(preset(base.model.preset), name=name), row.get("sizes", {}), f"{where}, sizes")
+        sizes = changed(attrs.evolve(preset(base.model.preset).sizes, name=name), row.get("sizes", {}), f"{where}, sizes")
         tables = {table: changed(getattr(base, table), row.get(table, {}), f"{where}, {table}") for table in TABLES}
         model = attrs.evolve(base.model, preset=name)
         variants.append(Variant(name, sizes, attrs.evolve(base, model=model, **tables)))
@@ -78,7 +78,7 @@ def compare(variants: list[Variant], out: Path, console: Console, frozen: Frozen
     """Train each variant that has no result yet; a row of figures each."""
     rows: list[dict[str, Any]] = []
     for variant in variants:
-        presets.PRESETS[variant.name] = variant.sizes
+        presets.PRESETS[variant.name] = preset_of(variant.sizes)
         sizes = size_table(variant.name)
         row: dict[str, Any] = {
             "variant": variant.name,

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import attrs
 import torch
 
 from mmfa_components import records as r
+from mmfa_components.presets import Preset
 from mmfa_components.weights import WeightsCatalogue
+
+if TYPE_CHECKING:
+    from mmfa_components.networks.counting import SizeRow
 
 KINDS: Mapping[str, str] = {
     "face_detector": "finds all faces of an image",
@@ -58,6 +62,8 @@ class ComponentSpec:
     options: attrs class of its options, every field with a default.  needs / gives: record classes the component takes and
     returns, in call order.  version: raised whenever its results change (part of the cache key).
     weights: names of the WeightsFile entries it loads with default options.  summary: one line for ``plugins list``.
+    presets: of a system, by name; the option ``preset`` of its components chooses one.
+    size_table: preset name -> parameters and operations of the system's networks, for ``plugins sizes``.
     """
 
     kind: str = attrs.field(validator=attrs.validators.in_(KINDS))
@@ -69,6 +75,8 @@ class ComponentSpec:
     version: str = "1"
     weights: tuple[str, ...] = ()
     summary: str = ""
+    presets: Mapping[str, Preset] = attrs.field(factory=dict, eq=False)
+    size_table: Callable[[str], Sequence[SizeRow]] | None = None
 
 
 # ---- what the objects of each kind can do (structural: no base class to inherit) --------------------------------------

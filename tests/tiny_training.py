@@ -13,13 +13,13 @@ from cache import CacheKey, RecordCache
 from mmfa_components.geometry.rotations import euler_to_matrix
 from mmfa_components.geometry.shape import SHAPE_POINTS
 from mmfa_components.losses.guide import GUIDE
-from mmfa_components.networks import presets
-from mmfa_components.networks.presets import Sizes
 from mmfa_components.records import FaceFrames
 from pipelines.datasets.index import STORE, ClipEntry, DatasetIndex
 from pipelines.training.dataset import FaceClips
 from pipelines.training.schema import Data, Losses, Optimiser, Run, Schedule, TrainPipeline
 from pipelines.training.step import Frozen
+from plugins.mmfa import presets
+from plugins.mmfa.presets import Sizes
 
 SIDE = 64
 SIZES = Sizes(
@@ -32,7 +32,7 @@ SIZES = Sizes(
 
 def use_tiny_preset() -> None:
     """Make the preset "tiny" known in this process."""
-    presets.PRESETS["tiny"] = SIZES
+    presets.PRESETS["tiny"] = presets.preset_of(SIZES)
 
 
 class Pixels(nn.Module):

@@ -1,4 +1,7 @@
-"""Building blocks shared by the networks, for 2 or 3 spatial dimensions. Volumes keep their depth: only H and W are pooled."""
+"""Building blocks shared by the networks, for 2 or 3 spatial dimensions.
+
+Volumes keep their depth: only H and W are pooled.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +11,15 @@ from typing import Literal, cast
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from mmfa_components.networks.norms import conv_norm
 
 Dims = Literal[2, 3]
 
 
-def conv(dims: Dims, channels_in: int, channels_out: int, kernel: int = 3, stride: int = 1) -> nn.Module:
+def conv(
+    dims: Dims, channels_in: int, channels_out: int, kernel: int = 3, stride: int = 1
+) -> nn.Module:
     """A "same" convolution of cubic kernel in 2 or 3 dimensions."""
     kind = nn.Conv2d if dims == 2 else nn.Conv3d
     return kind(channels_in, channels_out, kernel, stride=stride, padding=kernel // 2)
@@ -22,38 +28,6 @@ def conv(dims: Dims, channels_in: int, channels_out: int, kernel: int = 3, strid
 def norm(dims: Dims, channels: int) -> nn.Module:
     """Batch normalisation in 2 or 3 dimensions."""
     return nn.BatchNorm2d(channels) if dims == 2 else nn.BatchNorm3d(channels)
-
-
-def conv_norm(convolution: nn.Module, normalisation: nn.Module, x: Tensor) -> Tensor:
-    """``normalisation(convolution(x))``, with fewer passes over the memory where the norm is a batch norm; the same up to rounding.
-
-    With batch statistics the convolution leaves out its bias, which the norm would take away again: the running mean still counts it, so weights mean
-    the same, and the bias gets no gradient (without rounding, its gradient is 0). With running statistics the norm is a factor and an offset of each
-    channel, which go into the convolution's weight and bias.
-    """
-    bias = getattr(convolution, "bias", None)
-    plain = isinstance(convolution, nn.Conv2d | nn.Conv3d) and isinstance(normalisation, nn.BatchNorm2d | nn.BatchNorm3d)
-    if bias is None or not plain:
-        return cast("Tensor", normalisation(convolution(x)))
-    c, n = cast("nn.Conv2d", convolution), cast("nn.BatchNorm2d", normalisation)
-    kind = functional.conv2d if isinstance(convolution, nn.Conv2d) else functional.conv3d
-    mean, variance = cast("Tensor", n.running_mean), cast("Tensor", n.running_var)
-    if not n.training:
-        factor = n.weight * (variance + n.eps).rsqrt()
-        return kind(x, c.weight * factor.view(-1, *[1] * (c.weight.dim() - 1)), (bias - mean) * factor + n.bias, c.stride, c.padding)
-    y = kind(x, c.weight, None, c.stride, c.padding)
-    unbiased = mean - bias.detach()  # a tensor of its own: autograd keeps it until the backward pass
-    y = functional.batch_norm(y, unbiased, variance, n.weight, n.bias, True, cast("float", n.momentum), n.eps)
-    with torch.no_grad():
-        mean.copy_(unbiased + bias)
-        cast("Tensor", n.num_batches_tracked).add_(1)
-    return y
-
-
-def idle_biases(network: nn.Module) -> list[nn.Parameter]:
-    """The biases that ``conv_norm`` leaves out with batch statistics; with running ones the norm's own offset does what they would."""
-    found = [getattr(module, name).bias for module in network.modules() for name, _ in getattr(module, "foldable", ())]
-    return [bias for bias in found if bias is not None]
 
 
 class ConvBlock(nn.Module):
@@ -106,21 +80,32 @@ class ResBlock(nn.Module):
 
 
 class ResBottleneck(nn.Module):
-    """Bottleneck residual block (1x1, 3x3, 1x1) that may halve H and W: (N, C, H, W) -> (N, C', H/stride, W/stride)."""
+    """Bottleneck residual block (1x1, 3x3, 1x1) that may halve H and W.
+
+    (N, C, H, W) -> (N, C', H/stride, W/stride).
+    """
 
     foldable = (("reduce", "norm1"), ("conv", "norm2"), ("expand", "norm3"))
 
     def __init__(self, channels_in: int, channels_out: int, stride: int = 1) -> None:
         super().__init__()
         inner = channels_out // 2
-        self.reduce, self.norm1 = nn.Conv2d(channels_in, inner, 1, bias=False), nn.BatchNorm2d(inner)
-        self.conv, self.norm2 = nn.Conv2d(inner, inner, 3, stride=stride, padding=1, bias=False), nn.BatchNorm2d(inner)
-        self.expand, self.norm3 = nn.Conv2d(inner, channels_out, 1, bias=False), nn.BatchNorm2d(channels_out)
+        self.reduce, self.norm1 = (
+            nn.Conv2d(channels_in, inner, 1, bias=False),
+            nn.BatchNorm2d(inner),
+        )
+        self.conv, self.norm2 = (
+            nn.Conv2d(inner, inner, 3, stride=stride, padding=1, bias=False),
+            nn.BatchNorm2d(inner),
+        )
+        self.expand, self.norm3 = (
+            nn.Conv2d(inner, channels_out, 1, bias=False),
+            nn.BatchNorm2d(channels_out),
+        )
         self.skip: nn.Module = nn.Identity()
         if stride != 1 or channels_in != channels_out:
-            self.skip = nn.Sequential(
-                nn.Conv2d(channels_in, channels_out, 1, stride=stride, bias=False), nn.BatchNorm2d(channels_out)
-            )
+            project = nn.Conv2d(channels_in, channels_out, 1, stride=stride, bias=False)
+            self.skip = nn.Sequential(project, nn.BatchNorm2d(channels_out))
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the block."""
@@ -130,7 +115,10 @@ class ResBottleneck(nn.Module):
 
 
 def bottleneck_stages(channels: tuple[int, ...], blocks: int) -> nn.Sequential:
-    """Stages of ``blocks`` bottlenecks each; every stage halves H and W and widens to the next of ``channels``."""
+    """Stages of ``blocks`` bottlenecks each.
+
+    Every stage halves H and W and widens to the next of ``channels``.
+    """
     layers: list[nn.Module] = []
     for before, after in itertools.pairwise(channels):
         layers += [ResBottleneck(before, after, stride=2)]
@@ -139,34 +127,31 @@ def bottleneck_stages(channels: tuple[int, ...], blocks: int) -> nn.Sequential:
 
 
 def linear_layers(widths: tuple[int, ...]) -> nn.Sequential:
-    """A linear layer from each of ``widths`` to the next, each with batch norm and ReLU: (N, widths[0]) -> (N, widths[-1])."""
+    """A linear layer from each of ``widths`` to the next, each with batch norm and ReLU.
+
+    (N, widths[0]) -> (N, widths[-1]).
+    """
     layers: list[nn.Module] = []
     for before, after in itertools.pairwise(widths):
         layers += [nn.Linear(before, after), nn.BatchNorm1d(after), nn.ReLU()]
     return nn.Sequential(*layers)
 
 
-def fold_norms(network: nn.Module) -> None:
-    """Fold every batch norm that directly follows a convolution into it, in place; for inference only (the network in eval mode).
-
-    The result is the same up to rounding, with fewer passes over memory.
-    """
-    for module in network.modules():
-        for conv_name, norm_name in getattr(module, "foldable", ()):
-            convolution, normalisation = getattr(module, conv_name), getattr(module, norm_name)
-            setattr(module, conv_name, fuse_conv_bn_eval(convolution, normalisation))
-            setattr(module, norm_name, nn.Identity())
-
-
 def as_weights_lie(x: Tensor, network: nn.Module) -> Tensor:
-    """A volume (N, C, D, H, W) in the memory order of the first convolution of ``network``: views of images have neither, which is slow."""
+    """A volume (N, C, D, H, W) in the memory order of the first convolution of ``network``.
+
+    Views of images have neither order, which is slow.
+    """
     first = next(p for p in network.parameters() if p.ndim == 5)
     last = first.is_contiguous(memory_format=torch.channels_last_3d) and not first.is_contiguous()
     return x.contiguous(memory_format=torch.channels_last_3d) if last else x
 
 
 def channels_last(network: nn.Module) -> nn.Module:
-    """Keep all convolution weights channels-last, in place, so that the convolutions run so (a quarter faster on an H100)."""
+    """Keep all convolution weights channels-last, in place.
+
+    The convolutions then run so, which is a quarter faster on an H100.
+    """
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

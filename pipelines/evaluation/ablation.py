@@ -14,6 +14,7 @@ from rich.console import Console
 from mmfa_components.registry import Registry
 from pipelines.evaluation.schema import Candidate, EvaluatePlan
 from pipelines.evaluation.session import EvaluateReport, evaluate
+from pipelines.training.report import weights_of
 from pipelines.training.schema import TrainPipeline, TrainPlan
 
 Train = Callable[[TrainPlan, Registry, Console], Any]
@@ -84,18 +85,16 @@ class AblateReport:
         return json.dumps(body, indent=2, default=str, ensure_ascii=False)
 
 
-def weights_of(training: TrainPipeline) -> Path:
-    """The weights file a training leaves."""
-    return Path(training.run.folder) / f"mmfa_{training.model.preset}.safetensors"
-
-
 def candidate_of(label: str, training: TrainPipeline, like: Candidate) -> Candidate:
     """A trained variant as a row of the evaluation."""
-    preset = training.model.preset
+    file = weights_of(training)
     return attrs.evolve(
-        like, name="mmfa", label=label, options={**like.options, "preset": preset},
-        weights={**like.weights, f"mmfa_{preset}": str(weights_of(training))},
-    )  # fmt: skip
+        like,
+        name="mmfa",
+        label=label,
+        options={**like.options, "preset": training.model.preset},
+        weights={**like.weights, file.stem: str(file)},
+    )
 
 
 def ablate(plan: AblatePlan, registry: Registry, console: Console, train: Train) -> AblateReport:

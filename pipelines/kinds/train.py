@@ -11,7 +11,6 @@ from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
 from mmfa_components.errors import MMFAError
-from mmfa_components.networks.presets import PRESETS, preset
 from mmfa_components.registry import Registry
 from pipelines.config.components import check_weights
 from pipelines.config.faults import Faults
@@ -19,6 +18,7 @@ from pipelines.config.load import read_pipeline
 from pipelines.datasets.index import DatasetIndex
 from pipelines.kinds import Kind, Report
 from pipelines.training.schema import TrainPipeline, TrainPlan
+from plugins.mmfa.presets import PRESETS, preset
 
 
 def load(path: Path, overrides: Sequence[str], registry: Registry) -> TrainPlan:
@@ -52,12 +52,12 @@ def _check_model(pipeline: TrainPipeline, faults: Faults) -> None:
         return
     import torch
 
-    from mmfa_components.networks.model import MMFAModel
     from pipelines.training.frozen_parts import freeze_all_but
+    from plugins.mmfa.model import MMFAModel
 
     try:
         with torch.device("meta"):  # nothing is computed
-            freeze_all_but(MMFAModel(preset(model.preset)), model.trained)
+            freeze_all_but(MMFAModel(preset(model.preset).sizes), model.trained)
     except MMFAError as error:
         faults.add_error(error)
 

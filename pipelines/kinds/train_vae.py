@@ -11,13 +11,13 @@ from rich.console import Console, RenderableType
 from rich.text import Text
 
 from mmfa_components.errors import MMFAError
-from mmfa_components.networks.presets import preset
 from mmfa_components.registry import Registry
 from pipelines.config.components import check_weights
 from pipelines.config.faults import Faults
 from pipelines.config.load import read_pipeline
 from pipelines.kinds import Kind, Report
 from pipelines.training.vae_schema import VAEPipeline, VAEPlan
+from plugins.mmfa.presets import preset
 
 
 def load(path: Path, overrides: Sequence[str], registry: Registry) -> VAEPlan:

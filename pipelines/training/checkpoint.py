@@ -12,17 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from mmfa_components.errors import OutputError, TrainingError, reason_of
-from mmfa_components.networks.model import MMFAModel
-from mmfa_components.networks.presets import Sizes
 from mmfa_components.weights import write_weights
-
-REVISION = 3
-"""Of what the tensors of weights files are."""
-
-
-def architecture(sizes: Sizes) -> str:
-    """The ``architecture`` text of weights files of a model of these sizes."""
-    return f"mmfa/{sizes.name}/{REVISION}"
+from plugins.mmfa.model import MMFAModel
+from plugins.mmfa.presets import preset_of
 
 
 def half(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -40,7 +32,8 @@ def save_weights(path: Path, module: nn.Module, name: str, facts: dict[str, str]
 def save_model(path: Path, model: MMFAModel, facts: dict[str, str]) -> None:
     """Write the weights file of a whole model. Raises OutputError."""
     sizes = json.dumps(attrs.asdict(model.sizes), sort_keys=True)
-    save_weights(path, model, architecture(model.sizes), {"sizes": sizes, **facts})
+    architecture = preset_of(model.sizes).weights["animator"].architecture
+    save_weights(path, model, architecture, {"sizes": sizes, **facts})
 
 
 def save_checkpoint(path: Path, state: dict[str, object]) -> None:

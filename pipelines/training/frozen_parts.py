@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from torch import nn
 
 from mmfa_components.errors import TrainingError, did_you_mean
-from mmfa_components.networks.blocks import idle_biases
+from mmfa_components.networks.norms import idle_biases
 
 
 def freeze_all_but(model: nn.Module, trained: Sequence[str]) -> None:
     """Leave only what lies under the names ``trained`` (``part`` or ``part.layer``) to be trained; all of it when there are none.
 
-    Biases that a batch norm takes away again are never trained (``networks.blocks.conv_norm``).
+    Biases that a batch norm takes away again are never trained (``networks.norms.conv_norm``).
     Raises TrainingError for a name under which there is nothing to train.
     """
     if trained:

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor, nn
 
-from mmfa_components.networks.model import PARTS, MMFAModel
 from pipelines.training.buffers import buffers_kept
+from plugins.mmfa.model import PARTS, MMFAModel
 
 Inputs = tuple[Tensor, ...]
 

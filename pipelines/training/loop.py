@@ -9,7 +9,6 @@ from pathlib import Path
 import attrs
 import torch
 
-from mmfa_components.networks.model import MMFAModel
 from pipelines.training.checkpoint import save_checkpoint, save_model, save_weights
 from pipelines.training.dataset import FaceClips
 from pipelines.training.logs import TrainingLog
@@ -17,6 +16,8 @@ from pipelines.training.schedule import learning_rate
 from pipelines.training.schema import TrainPipeline
 from pipelines.training.trainer import Trainer
 from pipelines.training.validate import picture_of, reconstruction_figures
+from plugins.mmfa.model import MMFAModel
+from plugins.mmfa.presets import preset
 
 CHECKPOINT = "checkpoint.pt"
 STEPS_BETWEEN_LOOKS = 10  # at the clock, when several processes have to agree
@@ -100,7 +101,8 @@ def save_all(trainer: Trainer, folder: Path, saved: Saved, clips: FaceClips) -> 
             fit_pose_part(trainer.averaged, clips, trainer.device)
         sizes = trainer.model.sizes
         facts = {"samples": str(trainer.samples), "steps": str(trainer.step)}
-        save_model(folder / f"mmfa_{sizes.name}.safetensors", trainer.averaged, facts)
+        name = preset(sizes.name).weights["animator"].name
+        save_model(folder / f"{name}.safetensors", trainer.averaged, facts)
         judge = f"mmfa-discriminator/{trainer.pipeline.model.discriminator}/{sizes.name}/1"
         save_weights(folder / "discriminator.safetensors", trainer.discriminator, judge, facts)
         save_checkpoint(folder / CHECKPOINT, trainer.state())

@@ -11,6 +11,7 @@ from rich.console import Console
 from mmfa_components.errors import OutputError, reason_of
 from pipelines.training.loop import LoopResult
 from pipelines.training.schema import TrainPipeline
+from plugins.mmfa.presets import preset
 
 
 @attrs.frozen
@@ -32,10 +33,16 @@ class TrainReport:
         return json.dumps({**body, **attrs.asdict(self.result)}, indent=2)
 
 
+def weights_of(pipeline: TrainPipeline) -> Path:
+    """The weights file that a training leaves."""
+    name = preset(pipeline.model.preset).weights["animator"].name
+    return Path(pipeline.run.folder) / f"{name}.safetensors"
+
+
 def report_of(pipeline: TrainPipeline, result: LoopResult, console: Console, first: bool = True) -> TrainReport:
     """Write report.json and say in words what came out, if this is the first of its processes. Raises OutputError when it cannot be written."""
     folder = Path(pipeline.run.folder)
-    report = TrainReport(str(folder), str(folder / f"mmfa_{pipeline.model.preset}.safetensors"), result)
+    report = TrainReport(str(folder), str(weights_of(pipeline)), result)
     if not first:
         return report
     try:

@@ -43,7 +43,7 @@ class Model:
     norms: statistics of the batch norms - "batch", of the images at hand, or "running", those that come with ``start``, which are kept: what is
     trained is then exactly what is used, a batch may be small, and a step is shorter. "batch" is the default because a training from nothing
     has no statistics to keep; from trained weights both end alike (docs/training_log.md, run 12).
-    discriminator: what the adversary judges, "pixels" (the paper's) or "features" of the perceptual network (see networks.perceptual_discriminator).
+    discriminator: what the adversary judges, "pixels" (the paper's) or "features" of the perceptual network (see networks.critics.perceptual).
     """
 
     preset: str = "base"

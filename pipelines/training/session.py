@@ -10,12 +10,11 @@ import torch
 from rich.console import Console
 
 from mmfa_components.errors import DatasetError
-from mmfa_components.networks.presets import preset
 from mmfa_components.weights import read_weights
 from pipelines.datasets.index import DatasetIndex
 from pipelines.engines.progress import Progress
 from pipelines.stages.components import resolve_device
-from pipelines.training.checkpoint import architecture, load_checkpoint
+from pipelines.training.checkpoint import load_checkpoint
 from pipelines.training.dataset import FaceClips, load_clips
 from pipelines.training.group import Group
 from pipelines.training.judges import frozen_networks
@@ -24,6 +23,7 @@ from pipelines.training.loop import CHECKPOINT, LoopResult, Saved, nothing_more,
 from pipelines.training.schema import TrainPipeline
 from pipelines.training.step import Frozen
 from pipelines.training.trainer import Trainer
+from plugins.mmfa.presets import preset
 
 
 def run_session(
@@ -53,7 +53,8 @@ def run_session(
             console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     clips, held_out = _data(pipeline, device, group, say, console if console is not None and group.first else Console(quiet=True))
-    sizes = preset(pipeline.model.preset)
+    chosen = preset(pipeline.model.preset)
+    sizes = chosen.sizes
     trainer = Trainer(sizes, pipeline, frozen or frozen_networks(pipeline, device), device, group)
     checkpoint = folder / CHECKPOINT
     if state is None and checkpoint.exists():
@@ -63,7 +64,7 @@ def run_session(
         say(f"going on from step {trainer.step} ({trainer.samples} pairs)")
     elif pipeline.model.start:
         start = Path(pipeline.model.start).expanduser()
-        trainer.start_from(read_weights(start, architecture(sizes)), str(start))
+        trainer.start_from(read_weights(start, chosen.weights["animator"].architecture), str(start))
         say(f"starting from {start}")
     log = TrainingLog(folder, trainer.step, pipeline.run.tensorboard, console) if console is not None and group.first else None
     try:
@@ -85,7 +86,7 @@ def _data(
             return load_clips(folder, split, hold, device, progress.advance)
 
     clips = read("train")
-    sizes = preset(pipeline.model.preset)
+    sizes = preset(pipeline.model.preset).sizes
     if index.crop != sizes.image:
         fix = f"prepare it with crop.side = {sizes.image}, or choose another model.preset"
         raise DatasetError(f"its crops have {index.crop} pixels, the networks take {sizes.image}", where=str(folder), fix=fix)

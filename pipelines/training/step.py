@@ -19,11 +19,11 @@ from mmfa_components.losses.perceptual import features_of, multi_scale_perceptua
 from mmfa_components.losses.priors import deformation_prior_loss, keypoint_prior_loss
 from mmfa_components.losses.recognition import recognition_loss
 from mmfa_components.losses.representation import identity_loss, representation_loss
-from mmfa_components.networks.model import MMFAModel
-from mmfa_components.networks.perceptual_discriminator import PerceptualDiscriminator, judged
+from mmfa_components.networks.critics.perceptual import PerceptualDiscriminator, judged
 from pipelines.training.pairs import Pairs
 from pipelines.training.recognition import Recogniser
 from pipelines.training.schema import Losses
+from plugins.mmfa.model import MMFAModel
 
 REGION_SIDE = 256  # of the landmark network's input, pixels
 

@@ -14,10 +14,7 @@ from mmfa_components.errors import TrainingError
 from mmfa_components.losses import adversarial
 from mmfa_components.losses.equivariance import ImageTransform
 from mmfa_components.networks.blocks import channels_last
-from mmfa_components.networks.discriminator import Discriminator
-from mmfa_components.networks.model import MMFAModel
-from mmfa_components.networks.perceptual_discriminator import PerceptualDiscriminator, judged
-from mmfa_components.networks.presets import Sizes
+from mmfa_components.networks.critics.perceptual import PerceptualDiscriminator, judged
 from mmfa_components.weights import load_into
 from pipelines.training.buffers import buffers_kept
 from pipelines.training.dataset import FaceClips
@@ -29,6 +26,8 @@ from pipelines.training.recognition import Recogniser
 from pipelines.training.schedule import landmark_ramp, learning_rate, step_generator
 from pipelines.training.schema import TrainPipeline
 from pipelines.training.step import REGION_SIDE, AnimationStep, Frozen
+from plugins.mmfa.model import MMFAModel
+from plugins.mmfa.presets import Sizes, discriminator
 from plugins.packaged.sface import SIDE
 
 COMPILED = ("appearance_extractor", "dense_motion", "generator")
@@ -199,6 +198,6 @@ class Trainer:
 @torch.no_grad()
 def _discriminator(sizes: Sizes, pipeline: TrainPipeline, frozen: Frozen, device: torch.device) -> nn.Module:
     if pipeline.model.discriminator == "pixels":
-        return Discriminator(sizes).to(device)
+        return discriminator(sizes).to(device)
     shown = judged(frozen.perceptual(torch.zeros(1, 3, sizes.image, sizes.image, device=device)))
     return PerceptualDiscriminator([x.shape[1] for x in shown]).to(device)

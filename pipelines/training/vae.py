@@ -12,12 +12,11 @@ from torch import Tensor
 from mmfa_components.errors import DatasetError, TrainingError
 from mmfa_components.losses.adversarial import discriminator_loss, generator_loss
 from mmfa_components.losses.variational import kl_loss, reconstruction_loss
-from mmfa_components.networks.feature_discriminator import FeatureDiscriminator
-from mmfa_components.networks.presets import Sizes
-from mmfa_components.networks.vae import ExpressionVAE
+from mmfa_components.networks.expression.vae import ExpressionVAE
 from pipelines.training.schedule import learning_rate, step_generator
 from pipelines.training.schema import Schedule
 from pipelines.training.vae_schema import Collapse, VAEPipeline
+from plugins.mmfa.presets import Sizes, expression_critic, expression_vae
 
 ACTIVE = 0.01
 """A latent unit is active when the variance of its posterior mean over the held-out rows is above this (Burda et al. 2016)."""
@@ -56,7 +55,7 @@ def train_vae(
     run, losses = pipeline.run, pipeline.losses
     train, held = split_clips(feature, clip, pipeline)
     torch.manual_seed(run.seed)
-    network, critic = ExpressionVAE(sizes).to(device), FeatureDiscriminator(sizes).to(device)
+    network, critic = expression_vae(sizes).to(device), expression_critic(sizes).to(device)
     rows, held_rows = feature[train].to(device), feature[held].to(device)
     network.centre.copy_(rows.mean(0))
     network.spread.copy_(rows.std(0).clamp_min(1e-3 * float(rows.std())))

@@ -12,13 +12,13 @@ import attrs
 from rich.console import Console
 
 from mmfa_components.errors import OutputError
-from mmfa_components.networks.presets import preset
 from mmfa_components.registry import Registry
 from pipelines.stages.components import resolve_device
 from pipelines.training.checkpoint import save_weights
 from pipelines.training.features import read_features
 from pipelines.training.vae import VAEFigures, train_vae
 from pipelines.training.vae_schema import VAEPipeline
+from plugins.mmfa.presets import preset
 
 COLUMNS = ("step", "reconstruction", "kl", "adversarial", "critic")
 SECONDS_BETWEEN_LINES = 5.0
@@ -53,8 +53,8 @@ def run_vae(pipeline: VAEPipeline, registry: Registry, console: Console) -> VAER
 
     A run that collapsed leaves its report but no weights. Raises DatasetError, TrainingError, WeightsError or OutputError.
     """
-    sizes, start, folder = preset(pipeline.preset), time.monotonic(), Path(pipeline.run.folder)
-    animator = f"mmfa_{pipeline.preset}"
+    chosen, start, folder = preset(pipeline.preset), time.monotonic(), Path(pipeline.run.folder)
+    sizes, animator, shipped = chosen.sizes, chosen.weights["animator"].name, chosen.weights["expression_vae"]
     digest = registry.catalogue({k: Path(v).expanduser() for k, v in pipeline.weights.items()}).digest(animator)
     features = read_features(Path(pipeline.data.cache).expanduser(), animator, digest)
 
@@ -77,13 +77,13 @@ def run_vae(pipeline: VAEPipeline, registry: Registry, console: Console) -> VAER
             say(f"step {step}/{pipeline.run.steps}  {rest:.0f} s left  {text}")
 
     network, figures = train_vae(features.feature, features.clip, sizes, pipeline, resolve_device(pipeline.run.device), tell)
-    path = folder / f"mmfa_vae_{pipeline.preset}.safetensors"
+    path = folder / f"{shipped.name}.safetensors"
     report = VAEReport(str(folder), str(path), digest, features.others, round(time.monotonic() - start, 1), figures)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         path.unlink(missing_ok=True)
         if not figures.collapsed:
-            save_weights(path, network, f"mmfa-vae/{pipeline.preset}/1", {"features_of": digest, "steps": str(pipeline.run.steps)})
+            save_weights(path, network, shipped.architecture, {"features_of": digest, "steps": str(pipeline.run.steps)})
         with (folder / "losses.csv").open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, COLUMNS, restval="")
             writer.writeheader()

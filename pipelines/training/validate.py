@@ -11,9 +11,9 @@ from mmfa_components.geometry.squares import crop_squares
 from mmfa_components.geometry.transfer import openings
 from mmfa_components.losses.landmarks import PARTS
 from mmfa_components.metrics import psnr
-from mmfa_components.networks.model import MMFAModel
 from pipelines.training.dataset import FaceClips
 from pipelines.training.step import REGION_SIDE
+from plugins.mmfa.model import MMFAModel
 
 FRAMES_A_CLIP = 8
 ROWS = 12

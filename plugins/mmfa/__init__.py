@@ -2,26 +2,37 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from mmfa_components import records as r
 from mmfa_components.hookspecs import hookimpl
 from mmfa_components.kinds import ComponentSpec
 from mmfa_components.weights import WeightsFile
 from plugins.mmfa import parts
 from plugins.mmfa.animator import AnimatorOptions, make_animator
+from plugins.mmfa.presets import PRESETS
+from plugins.mmfa.sizes import size_table
 
-HERE = Path(__file__).parent
 MODEL_VERSION = "3"
-BASE_DIGEST = "451d6914223c737b236cd4253a8655459c999ae00efc419b18ada27a9d65fae2"
-VAE_DIGEST = "98392c3fabed0b2deb7673ab6568255b11c09344399829bc439db1bebc001d9a"
-VAE, CODEC = ("mmfa_vae_base",), ("mmfa_base", "facemesh_geometry")
-LICENCE = "research use only (see MODEL_CARD.md)"
+DEFAULT: dict[str, tuple[str, ...]] = {
+    role: (file.name,) for role, file in PRESETS["base"].weights.items()
+}
+"""Names of the default preset's weights files, by role."""
 
 
-def _spec(kind: str, factory: type, needs: tuple[type[r.Record], ...], gives: tuple[type[r.Record], ...], summary: str) -> ComponentSpec:
-    weights = () if kind == "discriminator" else VAE if kind == "expression_vae" else CODEC if kind == "expression_codec" else ("mmfa_base",)
-    return ComponentSpec(kind, "mmfa", factory, needs, gives, parts.PartOptions, MODEL_VERSION, weights, summary)
+def _spec(
+    kind: str,
+    factory: type,
+    needs: tuple[type[r.Record], ...],
+    gives: tuple[type[r.Record], ...],
+    summary: str,
+) -> ComponentSpec:
+    weights: tuple[str, ...] = DEFAULT.get(kind, DEFAULT["animator"])
+    if kind == "discriminator":
+        weights = ()  # random until training gives it some
+    if kind == "expression_codec":
+        weights += ("facemesh_geometry",)
+    return ComponentSpec(
+        kind, "mmfa", factory, needs, gives, parts.PartOptions, MODEL_VERSION, weights, summary
+    )
 
 
 @hookimpl
@@ -43,7 +54,8 @@ def mmfa_components() -> list[ComponentSpec]:
         _spec("discriminator", parts.Discriminator, frames, (r.Scores,), "patch scores for training"),
         ComponentSpec(
             "animator", "mmfa", make_animator, (r.Frames, r.Landmarks), (r.Identity, r.Motion, r.Frames), AnimatorOptions,
-            MODEL_VERSION, ("mmfa_base",), "Motion Manipulation via Unsupervised Keypoint Positioning in Face Animation",
+            MODEL_VERSION, DEFAULT["animator"], "Motion Manipulation via Unsupervised Keypoint Positioning in Face Animation",
+            presets=PRESETS, size_table=size_table,
         ),
     ]  # fmt: skip
 
@@ -51,12 +63,4 @@ def mmfa_components() -> list[ComponentSpec]:
 @hookimpl
 def mmfa_weights() -> list[WeightsFile]:
     """The shipped ``base`` model, and names under which a user's own files can be given."""
-    own = "train it (python -m pipelines.run train) and name the file in [weights]"
-    return [
-        WeightsFile("mmfa_base", HERE / "mmfa_base.safetensors", "mmfa/base/3", BASE_DIGEST, LICENCE, "trained by this project"),
-        WeightsFile("mmfa_base_image", HERE / "mmfa_base_image.safetensors", "mmfa/base_image/3", "", "", f"not shipped: {own}"),
-        WeightsFile("mmfa_paper", HERE / "mmfa_paper.safetensors", "mmfa/paper/3", "", "", f"not shipped: {own}"),
-        WeightsFile("mmfa_vae_base", HERE / "mmfa_vae_base.safetensors", "mmfa-vae/base/1", VAE_DIGEST, LICENCE, "trained by this project"),
-        WeightsFile("mmfa_vae_base_image", HERE / "mmfa_vae_base_image.safetensors", "mmfa-vae/base_image/1", "", "", f"not shipped: {own}"),
-        WeightsFile("mmfa_vae_paper", HERE / "mmfa_vae_paper.safetensors", "mmfa-vae/paper/1", "", "", f"not shipped: {own}"),
-    ]
+    return [file for role in DEFAULT for file in (p.weights[role] for p in PRESETS.values())]

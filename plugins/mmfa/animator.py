@@ -13,7 +13,7 @@ from mmfa_components.errors import ConfigError, RecordError, did_you_mean
 from mmfa_components.geometry.compose import compose
 from mmfa_components.geometry.regions import blend_regions, keypoint_regions
 from mmfa_components.kinds import ComponentSpec, Context
-from mmfa_components.networks.presets import preset
+from plugins.mmfa.presets import preset
 
 GIVES: Mapping[str, tuple[type[r.Record], ...]] = {
     "rotation_estimator": (r.Rotation,),
@@ -62,7 +62,7 @@ def make_animator(options: AnimatorOptions, context: Context) -> MMFAAnimator:
         own = {"preset": options.preset, "weights": options.weights} if name == "mmfa" else {}
         built[kind] = context.build(kind, name, {**own, **options.parts.get(kind, {})})
     needs = {kind: specs[kind].needs for kind in ("rotation_estimator", "expression_codec")}
-    return MMFAAnimator(built, needs, preset(options.preset).image)
+    return MMFAAnimator(built, needs, preset(options.preset).sizes.image)
 
 
 class MMFAAnimator:

@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from mmfa_components import records as r
 from mmfa_components.geometry.shape import shape_of
 from mmfa_components.kinds import Context
-from mmfa_components.networks import affine, appearance, dense_motion, discriminator, expression, generator, keypoint_detector, vae
-from mmfa_components.networks.blocks import channels_last, fold_norms
-from mmfa_components.networks.model import relative_jacobian
-from mmfa_components.networks.presets import Sizes, preset
+from mmfa_components.networks.blocks import channels_last
+from mmfa_components.networks.motion.sparse import relative_jacobian
+from mmfa_components.networks.norms import fold_norms
 from mmfa_components.perception.landmarks import LandmarkRotation
 from mmfa_components.weights import load_into
+from plugins.mmfa import presets
 
 
 @attrs.frozen
@@ -34,12 +34,13 @@ class PartOptions:
 class _Part:
     """Loads one or more networks of a weights file and runs them under the context's precision."""
 
-    family = "mmfa"
+    role = "animator"
 
     def __init__(self, options: PartOptions, context: Context) -> None:
-        self.sizes: Sizes = preset(options.preset)
+        preset = presets.preset(options.preset)
+        self.sizes: presets.Sizes = preset.sizes
         self.context = context
-        self.weights = options.weights or f"{self.family}_{options.preset}"
+        self.weights = options.weights or preset.weights[self.role].name
 
     def load(self, prefix: str, network: nn.Module) -> nn.Module:
         """Load the tensors under ``prefix.`` (all for ""), fold batch norms into convolutions, move to the device. Raises WeightsError."""
@@ -61,7 +62,7 @@ class KeypointDetector(_Part):
 
     def __init__(self, options: PartOptions, context: Context) -> None:
         super().__init__(options, context)
-        self.network = self.load("keypoint_detector", keypoint_detector.KeypointDetector(self.sizes))
+        self.network = self.load("keypoint_detector", presets.keypoint_detector(self.sizes))
 
     def __call__(self, crops: r.Frames) -> r.CanonicalKeypoints:
         """Detect canonical keypoints."""
@@ -73,7 +74,7 @@ class AffineEstimator(_Part):
 
     def __init__(self, options: PartOptions, context: Context) -> None:
         super().__init__(options, context)
-        self.network = self.load("affine_estimator", affine.AffineEstimator(self.sizes))
+        self.network = self.load("affine_estimator", presets.affine_estimator(self.sizes))
 
     def __call__(self, crops: r.Frames) -> r.Affine:
         """Estimate scale and translation."""
@@ -88,10 +89,10 @@ class ExpressionCodec(_Part):
 
     def __init__(self, options: PartOptions, context: Context) -> None:
         super().__init__(options, context)
-        self.encoder = self.load("expression_encoder", expression.expression_encoder(self.sizes))
-        self.pose = self.load("expression_pose", expression.PosePart(self.sizes))
+        self.encoder = self.load("expression_encoder", presets.expression_encoder(self.sizes))
+        self.pose = self.load("expression_pose", presets.expression_pose(self.sizes))
         self.fit: LandmarkRotation = context.build("rotation_estimator", "facemesh", {})
-        self.decoder = self.load("expression_decoder", expression.ExpressionDecoder(self.sizes))
+        self.decoder = self.load("expression_decoder", presets.expression_decoder(self.sizes))
 
     def encode(self, crops: r.Frames, landmarks: r.MeshLandmarks) -> r.Expression:
         """Encode the expression of images with their landmarks in pixels of them, less what the pose puts in."""
@@ -108,13 +109,12 @@ class ExpressionCodec(_Part):
 class ExpressionVAE(_Part):
     """Expression <-> Gaussian latent (eq. 10, 12)."""
 
-    family = "mmfa_vae"
+    role = "expression_vae"
 
     def __init__(self, options: PartOptions, context: Context) -> None:
         super().__init__(options, context)
-        network = self.load("", vae.ExpressionVAE(self.sizes))
-        assert isinstance(network, vae.ExpressionVAE)
-        self.network = network
+        self.network = presets.expression_vae(self.sizes)
+        self.load("", self.network)
 
     def encode(self, expression: r.Expression) -> r.Latent:
         """Posterior of features."""
@@ -130,7 +130,7 @@ class AppearanceExtractor(_Part):
 
     def __init__(self, options: PartOptions, context: Context) -> None:
         super().__init__(options, context)
-        self.network = self.load("appearance_extractor", appearance.AppearanceExtractor(self.sizes))
+        self.network = self.load("appearance_extractor", presets.appearance_extractor(self.sizes))
 
     def __call__(self, crops: r.Frames) -> r.Appearance:
         """Extract the volume."""
@@ -143,7 +143,7 @@ class DenseMotion(_Part):
 
     def __init__(self, options: PartOptions, context: Context) -> None:
         super().__init__(options, context)
-        self.network = self.load("dense_motion", dense_motion.DenseMotionNetwork(self.sizes))
+        self.network = self.load("dense_motion", presets.dense_motion(self.sizes))
 
     def __call__(self, appearance: r.Appearance, source: r.Keypoints, driving: r.Keypoints) -> r.DenseMotion:
         """Estimate dense motion."""
@@ -159,7 +159,7 @@ class Generator(_Part):
 
     def __init__(self, options: PartOptions, context: Context) -> None:
         super().__init__(options, context)
-        self.network = self.load("generator", generator.MultiScaleGenerator(self.sizes))
+        self.network = self.load("generator", presets.generator(self.sizes))
 
     def __call__(self, appearance: r.Appearance, motion: r.DenseMotion) -> r.Rendering:
         """Generate images of three sizes."""
@@ -173,9 +173,9 @@ class Discriminator(_Part):
 
     def __init__(self, options: PartOptions, context: Context) -> None:
         super().__init__(options, context)
-        self.network = discriminator.Discriminator(self.sizes).to(context.device)
+        self.network = presets.discriminator(self.sizes).to(context.device)
         if options.weights:
-            self.network = self.load("", self.network)  # type: ignore[assignment]
+            self.load("", self.network)
 
     def __call__(self, crops: r.Frames) -> r.Scores:
         """Judge images."""

@@ -13,19 +13,19 @@ from tiny_training import frozen, pipeline, use_tiny_preset, write_dataset
 
 from benchmarks.variants import compare, read_variants
 from mmfa_components.errors import ConfigError
-from mmfa_components.networks.sizes import size_table
 from pipelines.training.schema import TrainPipeline
+from plugins.mmfa.sizes import size_table
 
 SHIPPED = Path(__file__).parents[2] / "benchmarks" / "variants.toml"
 
 
 def test_the_shipped_variants_stay_within_the_limits_of_base() -> None:
-    from mmfa_components.networks import presets
+    from plugins.mmfa import presets
 
     variants = read_variants(SHIPPED, TrainPipeline())
     assert variants[0].pipeline.losses == TrainPipeline().losses
     for variant in variants:
-        presets.PRESETS[variant.name] = variant.sizes
+        presets.PRESETS[variant.name] = presets.preset_of(variant.sizes)
         rows = size_table(variant.name)
         if variant.name != "base":
             del presets.PRESETS[variant.name]

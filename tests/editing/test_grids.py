@@ -15,8 +15,6 @@ from tiny_training import use_tiny_preset
 
 from mmfa_components.errors import ConfigError
 from mmfa_components.geometry.edit import angles_of
-from mmfa_components.networks.presets import preset
-from mmfa_components.networks.vae import ExpressionVAE as Network
 from mmfa_components.records import Expression, Latent
 from mmfa_components.registry import load_registry
 from pipelines.catalogue import SHIPPED
@@ -27,6 +25,7 @@ from pipelines.editing.latent import interpolated, shifted, strengths
 from pipelines.editing.shots import Shot, find_shots
 from pipelines.kinds import kind_of
 from pipelines.media import read_metadata
+from plugins.mmfa.presets import expression_vae, preset
 
 
 def test_a_sweep_turns_the_head_by_what_was_asked(run: Any, media: Path) -> None:
@@ -117,7 +116,7 @@ class VAE:
     def __init__(self) -> None:
         use_tiny_preset()
         torch.manual_seed(2)
-        self.network = Network(preset("tiny")).eval()
+        self.network = expression_vae(preset("tiny").sizes).eval()
 
     def encode(self, expression: Expression) -> Latent:
         return Latent(*self.network.encode(expression.feature))

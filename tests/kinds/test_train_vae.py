@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from cache import CacheKey, RecordCache
-from mmfa_components.networks.presets import preset
 from mmfa_components.records import Expression, Motion
 from mmfa_components.registry import load_registry
 from mmfa_components.weights import metadata
 from pipelines.run import main
+from plugins.mmfa.presets import preset
 
 CLIPS, FRAMES = 8, 40
 
@@ -22,7 +22,7 @@ CLIPS, FRAMES = 8, 40
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Motion of a few clips under the digest of the shipped encoder; features lie on a bent sheet."""
-    folder, width = tmp_path_factory.mktemp("cache"), preset("base").expression
+    folder, width = tmp_path_factory.mktemp("cache"), preset("base").sizes.expression
     g = torch.Generator().manual_seed(0)
     mix = torch.randn(4, width, generator=g)
     weights = {"mmfa_base": load_registry().catalogue().digest("mmfa_base")}
@@ -53,7 +53,7 @@ def test_it_leaves_weights_that_the_component_loads(cache: Path, tmp_path: Path,
         assert [row["step"] for row in csv.DictReader(file)] == ["100", "200", "300"]
     registry = load_registry()
     vae = registry.build("expression_vae", "mmfa", None, registry.context(overrides={"mmfa_vae_base": path}))
-    feature = Expression(torch.randn(3, preset("base").expression))
+    feature = Expression(torch.randn(3, preset("base").sizes.expression))
     latent = vae.encode(feature)
     assert vae.decode(latent.mean).feature.shape == feature.feature.shape
 

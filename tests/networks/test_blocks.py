@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from mmfa_components.networks.blocks import ConvBlock, DownBlock, ResBlock, ResBottleneck, UpBlock, conv_norm, fold_norms, idle_biases
+from mmfa_components.networks.blocks import ConvBlock, DownBlock, ResBlock, ResBottleneck, UpBlock
+from mmfa_components.networks.norms import conv_norm, fold_norms, idle_biases
 
 BLOCKS = [ConvBlock(2, 3, 5), ConvBlock(3, 3, 5), DownBlock(3, 3, 5), UpBlock(2, 3, 5), ResBlock(2, 3), ResBlock(3, 3), ResBottleneck(3, 6, 2)]
 NAMES = [f"{type(block).__name__}-{i}" for i, block in enumerate(BLOCKS)]

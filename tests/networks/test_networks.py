@@ -7,17 +7,14 @@ from torch import nn
 
 from mmfa_components.geometry.grid import grid_points
 from mmfa_components.geometry.rotations import euler_to_matrix
-from mmfa_components.networks.affine import AffineEstimator
-from mmfa_components.networks.appearance import AppearanceExtractor
-from mmfa_components.networks.blocks import channels_last, fold_norms, idle_biases
-from mmfa_components.networks.dense_motion import DenseMotionNetwork, heat_maps, sparse_motions
-from mmfa_components.networks.discriminator import Discriminator
-from mmfa_components.networks.expression import ExpressionDecoder, ExpressionEncoder, PosePart, ShapeEncoder
-from mmfa_components.networks.generator import MultiScaleGenerator
-from mmfa_components.networks.keypoint_detector import KeypointDetector, soft_argmax
-from mmfa_components.networks.model import PARTS, MMFAModel, relative_jacobian
-from mmfa_components.networks.presets import BASE, PAPER, Sizes, preset
-from mmfa_components.networks.vae import ExpressionVAE
+from mmfa_components.networks.blocks import channels_last
+from mmfa_components.networks.expression.codec import ShapeEncoder
+from mmfa_components.networks.motion.keypoints import soft_argmax
+from mmfa_components.networks.motion.sparse import heat_maps, relative_jacobian, sparse_motions
+from mmfa_components.networks.norms import fold_norms, idle_biases
+from plugins.mmfa import presets
+from plugins.mmfa.model import PARTS, MMFAModel
+from plugins.mmfa.presets import BASE, PAPER, Sizes, preset
 
 TINY = Sizes(
     "tiny", image=64, keypoints=5, expression=8, volume_channels=4, volume_depth=3, appearance_channels=(4, 6, 8), appearance_blocks=1,
@@ -63,7 +60,7 @@ def test_soft_argmax_finds_a_peak() -> None:
 
 
 def test_keypoints_lie_in_the_cube_and_have_gradients() -> None:
-    network = KeypointDetector(TINY)
+    network = presets.keypoint_detector(TINY)
     found = network(image())
     assert found.shape == (2, 5, 3)
     assert found.abs().max() <= 1
@@ -72,7 +69,7 @@ def test_keypoints_lie_in_the_cube_and_have_gradients() -> None:
 
 
 def test_affine_starts_at_identity_and_scale_is_positive() -> None:
-    network = AffineEstimator(TINY).eval()
+    network = presets.affine_estimator(TINY).eval()
     scale, translation = network(image())
     torch.testing.assert_close(scale, torch.ones(2), atol=0.05, rtol=0)
     torch.testing.assert_close(translation, torch.zeros(2, 3), atol=0.05, rtol=0)
@@ -82,9 +79,9 @@ def test_affine_starts_at_identity_and_scale_is_positive() -> None:
 
 
 def test_expression_encoder_and_decoder_shapes_and_negative_deformation() -> None:
-    feature = ExpressionEncoder(TINY)(image())
+    feature = presets.expression_encoder(TINY)(image())
     assert feature.shape == (2, 8)
-    decoder = ExpressionDecoder(TINY).eval()
+    decoder = presets.expression_decoder(TINY).eval()
     nn.init.normal_(decoder.last.weight)
     delta = decoder(feature, points(1))
     assert delta.shape == (2, 5, 3)
@@ -113,13 +110,13 @@ def test_features_of_shapes_have_mean_0_and_variance_1_and_gradients() -> None:
 
 
 def test_normalised_features_of_images_share_no_mean() -> None:
-    encoder = ExpressionEncoder(attrs.evolve(TINY, expression_norm=True))
+    encoder = presets.expression_encoder(attrs.evolve(TINY, expression_norm=True))
     torch.testing.assert_close(encoder(image(8)).mean(0), torch.zeros(8), atol=1e-4, rtol=0)
-    assert float(ExpressionEncoder(TINY)(image(8)).detach().mean(0).abs().max()) > 1e-3
+    assert float(presets.expression_encoder(TINY)(image(8)).detach().mean(0).abs().max()) > 1e-3
 
 
 def test_appearance_volume_shape() -> None:
-    assert AppearanceExtractor(TINY)(image()).shape == (2, 4, 3, 16, 16)
+    assert presets.appearance_extractor(TINY)(image()).shape == (2, 4, 3, 16, 16)
 
 
 def test_sparse_motion_of_identical_keypoints_is_the_identity() -> None:
@@ -152,7 +149,7 @@ def test_relative_jacobian_is_the_product_with_the_inverse() -> None:
 
 
 def test_dense_motion_shapes_ranges_and_gradient() -> None:
-    network = DenseMotionNetwork(TINY)
+    network = presets.dense_motion(TINY)
     flow, occlusion, hint, surface = network(volume(), points(1), points(2), eye())
     assert flow.shape == (2, 3, 16, 16, 3)
     assert hint.shape == surface.shape == (2, 0, 16, 16)
@@ -164,7 +161,7 @@ def test_dense_motion_shapes_ranges_and_gradient() -> None:
 
 
 def test_flow_is_exact_under_autocast() -> None:
-    network = DenseMotionNetwork(TINY).eval()
+    network = presets.dense_motion(TINY).eval()
     same = points(1)
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
         flow, *_ = network(volume(), same, same, eye())
@@ -172,7 +169,7 @@ def test_flow_is_exact_under_autocast() -> None:
 
 
 def test_generator_gives_three_sizes_each_fed_back() -> None:
-    network = MultiScaleGenerator(TINY)
+    network = presets.generator(TINY)
     flow = grid_points((3, 16, 16), torch.device("cpu")).expand(2, 3, 16, 16, 3)
     images = network(volume(), flow, torch.ones(2, 1, 16, 16), torch.zeros(2, 0, 16, 16), torch.zeros(2, 3, 64, 64), torch.zeros(2, 0, 16, 16))
     assert [tuple(i.shape) for i in images] == [(2, 3, 16, 16), (2, 3, 32, 32), (2, 3, 64, 64)]
@@ -185,7 +182,7 @@ def test_generator_gives_three_sizes_each_fed_back() -> None:
 def test_a_hint_of_the_motion_reaches_the_images() -> None:
     torch.manual_seed(0)
     sizes = attrs.evolve(TINY, motion_hint=3)
-    motion, generator = DenseMotionNetwork(sizes), MultiScaleGenerator(sizes).eval()
+    motion, generator = presets.dense_motion(sizes), presets.generator(sizes).eval()
     flow, occlusion, hint, surface = motion(volume(), points(1), points(2), eye())
     assert hint.shape == (2, 3, 16, 16)
     image = torch.zeros(2, 3, 64, 64)
@@ -201,7 +198,7 @@ def test_a_grid_head_tells_places_apart_that_the_mean_does_not() -> None:
     found = {}
     for head in ("mean", "grid"):
         torch.manual_seed(0)
-        network = AffineEstimator(attrs.evolve(TINY, affine_side=128, affine_channels=(4, 8), affine_head=head)).eval()
+        network = presets.affine_estimator(attrs.evolve(TINY, affine_side=128, affine_channels=(4, 8), affine_head=head)).eval()
         nn.init.normal_(network.head.weight)
         pictures = torch.zeros(2, 3, 128, 128)
         pictures[0, :, 48:52, 48:52] = pictures[1, :, 64:68, 72:76] = 1.0
@@ -212,7 +209,7 @@ def test_a_grid_head_tells_places_apart_that_the_mean_does_not() -> None:
 
 
 def test_discriminator_gives_patches_and_features() -> None:
-    scores, features = Discriminator(TINY)(image(2, 64))
+    scores, features = presets.discriminator(TINY)(image(2, 64))
     assert scores.shape[:2] == (2, 1)
     assert len(features) == 4
 
@@ -242,7 +239,7 @@ def test_folding_norms_changes_nothing() -> None:
 
 
 def test_vae_shapes_and_reparameterisation() -> None:
-    vae = ExpressionVAE(TINY).eval()
+    vae = presets.expression_vae(TINY).eval()
     feature = torch.randn(6, 8)
     rebuilt, mean, log_variance = vae(feature, torch.Generator().manual_seed(0))
     again, _, _ = vae(feature, torch.Generator().manual_seed(0))
@@ -252,8 +249,8 @@ def test_vae_shapes_and_reparameterisation() -> None:
 
 
 def test_vae_normalises_features_inside() -> None:
-    vae = ExpressionVAE(TINY).eval()
-    shifted = ExpressionVAE(TINY).eval()
+    vae = presets.expression_vae(TINY).eval()
+    shifted = presets.expression_vae(TINY).eval()
     shifted.load_state_dict(vae.state_dict())
     shifted.centre, shifted.spread = torch.full((8,), 3.0), torch.full((8,), 2.0)
     feature = torch.randn(4, 8)
@@ -266,8 +263,8 @@ def test_model_names_its_parts() -> None:
 
 
 def test_presets_by_name() -> None:
-    assert preset("base") is BASE
-    assert preset("paper") is PAPER
+    assert preset("base").sizes is BASE
+    assert preset("paper").sizes is PAPER
     assert BASE.volume_side == 64
     with pytest.raises(ValueError, match="bass"):
         preset("bass")
@@ -275,7 +272,7 @@ def test_presets_by_name() -> None:
 
 
 def test_the_pose_part_is_found_within_clips_and_is_nothing_before() -> None:
-    part = PosePart(TINY)
+    part = presets.expression_pose(TINY)
     g = torch.Generator().manual_seed(0)
     yaw, pitch = 0.4 * torch.randn(90, generator=g), 0.2 * torch.randn(90, generator=g)
     rotation = euler_to_matrix(yaw, pitch, 0.3 * torch.randn(90, generator=g))

@@ -6,7 +6,7 @@ import torch
 from torch.nn import functional
 
 from mmfa_components.losses.adversarial import discriminator_loss
-from mmfa_components.networks.perceptual_discriminator import PerceptualDiscriminator, judged
+from mmfa_components.networks.critics.perceptual import PerceptualDiscriminator, judged
 
 
 def maps(count: int = 2, seed: int = 0) -> list[torch.Tensor]:

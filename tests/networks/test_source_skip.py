@@ -11,9 +11,9 @@ from torch import nn
 from torch.nn import functional
 
 from mmfa_components.geometry.grid import grid_points
-from mmfa_components.networks.dense_motion import DenseMotionNetwork
-from mmfa_components.networks.generator import MultiScaleGenerator
-from mmfa_components.networks.source_skip import SourceSkip, SurfaceMotion, move_source
+from mmfa_components.networks.generators.source_skip import SourceSkip, move_source
+from mmfa_components.networks.motion.dense import SurfaceMotion
+from plugins.mmfa import presets
 
 SIZES = attrs.evolve(TINY, source_skip=True)
 CPU = torch.device("cpu")
@@ -57,7 +57,7 @@ def test_the_surface_is_the_flow_at_the_depth_that_is_seen() -> None:
 
 def test_an_untrained_skip_takes_little_and_learns_from_the_first_step_on() -> None:
     torch.manual_seed(0)
-    motion, generator = DenseMotionNetwork(SIZES).eval(), MultiScaleGenerator(SIZES).eval()
+    motion, generator = presets.dense_motion(SIZES).eval(), presets.generator(SIZES).eval()
     flow, occlusion, hint, surface = motion(volume(), points(1), points(2), eye())
     assert surface.shape == (2, 3, 16, 16)
     with torch.no_grad():

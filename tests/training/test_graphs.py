@@ -8,12 +8,12 @@ from test_trainer import trainer
 from tiny_training import clips
 from torch import nn
 
-from mmfa_components.networks.model import PARTS
 from pipelines.training import trainer as training
 from pipelines.training.buffers import buffers_kept
 from pipelines.training.graphs import inputs_seen
 from pipelines.training.group import Group
 from pipelines.training.step import AnimationStep
+from plugins.mmfa.model import PARTS
 
 
 def test_inputs_of_every_network_are_seen_with_their_wish_for_gradients() -> None:
@@ -59,7 +59,7 @@ def test_the_recording_comes_once_and_before_the_processes_are_joined(monkeypatc
     monkeypatch.setattr(training, "record_function", lambda function, sample: function)
     for _ in range(2):
         made.train_step(clips())
-    assert order == ["recorded", "joined AnimationStep", "joined Discriminator"]
+    assert order == ["recorded", "joined AnimationStep", "joined PatchDiscriminator"]
 
 
 def test_without_a_gpu_the_option_changes_nothing() -> None:

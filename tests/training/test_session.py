@@ -19,8 +19,6 @@ from safetensors.torch import load_file
 from tiny_training import SIDE, SIZES, frozen, pipeline, use_tiny_preset, write_dataset
 
 from mmfa_components.errors import DatasetError, TrainingError
-from mmfa_components.networks import presets
-from mmfa_components.networks.model import MMFAModel
 from mmfa_components.weights import metadata
 from pipelines.media import read_image
 from pipelines.training.checkpoint import load_checkpoint
@@ -29,6 +27,8 @@ from pipelines.training.loop import LoopResult, fit_pose_part
 from pipelines.training.report import report_of
 from pipelines.training.schema import TrainPipeline
 from pipelines.training.session import run_session
+from plugins.mmfa import presets
+from plugins.mmfa.model import MMFAModel
 
 TESTS = Path(__file__).parents[1]
 
@@ -208,13 +208,13 @@ def test_without_held_out_people_there_are_no_figures(tmp_path: Path) -> None:
 
 
 def test_weights_of_a_model_that_reads_landmarks_hold_what_the_pose_puts_in(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(presets.PRESETS, "tiny", attrs.evolve(SIZES, expression_input="shape"))
+    monkeypatch.setitem(presets.PRESETS, "tiny", presets.preset_of(attrs.evolve(SIZES, expression_input="shape")))
     run(pipeline(tmp_path, data, steps=2))
     found = load_file(tmp_path / "mmfa_tiny.safetensors")["expression_pose.weight"]
     assert found.shape == (5, 8)
     assert float(found.abs().sum()) > 0
     clips = load_clips(data, "train", "memory", torch.device("cpu"))
-    model = MMFAModel(presets.PRESETS["tiny"]).eval()
+    model = MMFAModel(presets.PRESETS["tiny"].sizes).eval()
     model.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in load_file(tmp_path / "mmfa_tiny.safetensors").items()})
     fit_pose_part(model, clips, torch.device("cpu"))
     torch.testing.assert_close(model.expression_pose.weight.half(), found, atol=0.05, rtol=0.05)

@@ -12,7 +12,7 @@ from tiny_training import SIZES, Pixels, clips, frozen, pipeline, use_tiny_prese
 from torch import Tensor, nn
 
 from mmfa_components.errors import TrainingError, WeightsError
-from mmfa_components.networks.perceptual_discriminator import PerceptualDiscriminator
+from mmfa_components.networks.critics.perceptual import PerceptualDiscriminator
 from pipelines.training.recognition import Recogniser
 from pipelines.training.schema import Data, Losses, Model, Optimiser, Schedule
 from pipelines.training.step import Frozen, windowed

@@ -11,9 +11,10 @@ from tiny_training import SIZES
 from torch import Tensor
 
 from mmfa_components.errors import DatasetError, TrainingError
-from mmfa_components.networks.vae import ExpressionVAE
+from mmfa_components.networks.expression.vae import ExpressionVAE
 from pipelines.training.vae import VAEFigures, clip_weights, measure, split_clips, train_vae
 from pipelines.training.vae_schema import Collapse, VAEData, VAELosses, VAEPipeline, VAERun
+from plugins.mmfa.presets import expression_vae
 
 CPU = torch.device("cpu")
 
@@ -84,7 +85,7 @@ def test_a_latent_space_that_collapsed_is_told() -> None:
 
 def test_figures_of_a_network_known_by_heart() -> None:
     """Posterior mean 0 everywhere: nothing active, nothing rebuilt."""
-    network = ExpressionVAE(SIZES).eval()
+    network = expression_vae(SIZES).eval()
     for p in network.posterior.parameters():
         p.data.zero_()
     held = torch.randn(50, 8)

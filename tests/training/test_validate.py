@@ -9,9 +9,9 @@ import torch
 from tiny_training import SIZES, clips
 from torch import Tensor
 
-from mmfa_components.networks.model import MMFAModel
 from pipelines.training import validate
 from pipelines.training.validate import FRAMES_A_CLIP, picture_of, reconstruction_figures
+from plugins.mmfa.model import MMFAModel
 
 CPU = torch.device("cpu")
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mmfa_components.networks.sizes import SizeRow, size_table
+from plugins.mmfa.sizes import SizeRow, size_table
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,8 @@
 """A discriminator that judges the features of a frozen network instead of pixels.
 
-Not in the paper. A patch discriminator learns to see first and to judge then, over far more images than a short run has; a pretrained network sees
-already (Sauer et al., Projected GANs Converge Faster, 2021). Its features are those of the perceptual loss, so they are computed once for both.
+Not in the paper. A patch discriminator learns to see first and to judge then, over far more images
+than a short run has; a pretrained network sees already (Sauer et al., Projected GANs Converge
+Faster, 2021). Its features are those of the perceptual loss, so they are computed once for both.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ from torch.nn import functional
 
 WIDTH, GROUPS = 64, 8
 TAPS = slice(1, 4)
-"""Which of VGG's five feature maps are judged: relu2_1 to relu4_1. The first is nearly pixels, the last sees a whole face at once."""
+"""Which of VGG's five feature maps are judged: relu2_1 to relu4_1.
+
+The first is nearly pixels, the last sees a whole face at once."""
 
 
 def judged(features: Sequence[Tensor]) -> list[Tensor]:
@@ -23,7 +26,7 @@ def judged(features: Sequence[Tensor]) -> list[Tensor]:
 
 
 class Head(nn.Module):
-    """One feature map (N, C, h, w) -> scores (N, 1, h / 2, w / 2), unbounded, and its own two feature maps."""
+    """One feature map (N, C, h, w) -> scores (N, 1, h / 2, w / 2), unbounded, and two feature maps."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -33,7 +36,7 @@ class Head(nn.Module):
         self.score = nn.Conv2d(WIDTH, 1, 3, padding=1)
 
     def forward(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Judge; every place is brought to the length sqrt(C) first, so that bright places say no more than dark ones."""
+        """Judge; places are brought to the length sqrt(C), so that bright ones say no more."""
         x = functional.normalize(x, dim=1) * x.shape[1] ** 0.5
         mixed = functional.leaky_relu(self.mix(x), 0.2)
         seen = functional.leaky_relu(self.norm(self.look(mixed)), 0.2)
@@ -41,9 +44,10 @@ class Head(nn.Module):
 
 
 class PerceptualDiscriminator(nn.Module):
-    """Feature maps, fine to coarse -> scores (N, M, s, s), one channel a map, unbounded, and the list of intermediate features.
+    """Feature maps, fine to coarse -> scores (N, M, s, s), one channel a map, and features.
 
-    Scores of coarse maps are repeated to the finest one's size, so that each map has the same say in a mean. channels: of the maps.
+    Scores are unbounded. Those of coarse maps are repeated to the finest one's size, so that each
+    map has the same say in a mean. channels: of the maps.
     """
 
     def __init__(self, channels: Sequence[int]) -> None:

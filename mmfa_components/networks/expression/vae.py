@@ -7,8 +7,6 @@ import itertools
 import torch
 from torch import Tensor, nn
 
-from mmfa_components.networks.presets import Sizes
-
 
 def _layers(widths: tuple[int, ...]) -> nn.Sequential:
     layers: list[nn.Module] = []
@@ -20,21 +18,26 @@ def _layers(widths: tuple[int, ...]) -> nn.Sequential:
 class ExpressionVAE(nn.Module):
     """e (N, E) -> mean and log variance (N, Z) (eq. 10); z (N, Z) -> e^ (N, E) (eq. 12).
 
-    Features are normalised inside by the buffers ``centre`` and ``spread`` (E,), measured on the training features.
+    Features are normalised inside by the buffers ``centre`` and ``spread`` (E,), measured on the
+    training features.
+
+    Args:
+        features: E.
+        latent: Z.
+        hidden: widths of the encoder's layers; the decoder has them in reverse.
     """
 
     centre: Tensor
     spread: Tensor
 
-    def __init__(self, sizes: Sizes) -> None:
+    def __init__(self, features: int, latent: int, hidden: tuple[int, ...]) -> None:
         super().__init__()
-        hidden = sizes.vae_hidden
-        self.encoder = _layers((sizes.expression, *hidden))
-        self.posterior = nn.Linear(hidden[-1], 2 * sizes.latent)
-        self.decoder = _layers((sizes.latent, *reversed(hidden)))
-        self.last = nn.Linear(hidden[0], sizes.expression)
-        self.register_buffer("centre", torch.zeros(sizes.expression))
-        self.register_buffer("spread", torch.ones(sizes.expression))
+        self.encoder = _layers((features, *hidden))
+        self.posterior = nn.Linear(hidden[-1], 2 * latent)
+        self.decoder = _layers((latent, *reversed(hidden)))
+        self.last = nn.Linear(hidden[0], features)
+        self.register_buffer("centre", torch.zeros(features))
+        self.register_buffer("spread", torch.ones(features))
 
     def encode(self, feature: Tensor) -> tuple[Tensor, Tensor]:
         """Posterior (mean, log variance) of expression features."""
@@ -47,7 +50,9 @@ class ExpressionVAE(nn.Module):
         feature: Tensor = self.last(self.decoder(latent)) * self.spread + self.centre
         return feature
 
-    def forward(self, feature: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(
+        self, feature: Tensor, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Reconstruct: (e^, mean, log variance), with z = mean + sigma * eps (eq. 11)."""
         mean, log_variance = self.encode(feature)
         noise = torch.randn(mean.shape, generator=generator, device=mean.device, dtype=mean.dtype)
