@@ -12,7 +12,7 @@ from rich.console import Console
 from mmfa_components.errors import DatasetError
 from mmfa_components.weights import read_weights
 from pipelines.datasets.index import DatasetIndex
-from pipelines.engines.progress import Progress
+from pipelines.runs.progress import Progress
 from pipelines.stages.components import resolve_device
 from pipelines.training.checkpoint import load_checkpoint
 from pipelines.training.dataset import FaceClips, load_clips
