@@ -29,6 +29,8 @@ KINDS: Mapping[str, str] = {
     "discriminator": "real/fake scores for adversarial training",
     "animator": "portrait -> Identity, frames -> Motion, (Identity, Motion) -> frames",
     "metric": "a figure that compares results with references",
+    "recipe": "how an animator's networks are trained",
+    "vae_recipe": "how an animator's latent space of expressions is trained",
 }
 
 
@@ -62,6 +64,7 @@ class ComponentSpec:
     options: attrs class of its options, every field with a default.  needs / gives: record classes the component takes and
     returns, in call order.  version: raised whenever its results change (part of the cache key).
     weights: names of the WeightsFile entries it loads with default options.  summary: one line for ``plugins list``.
+    default: taken where a file names no component of this kind; one plugin may say so of a kind.
     presets: of a system, by name; the option ``preset`` of its components chooses one.
     size_table: preset name -> parameters and operations of the system's networks, for ``plugins sizes``.
     """
@@ -75,6 +78,7 @@ class ComponentSpec:
     version: str = "1"
     weights: tuple[str, ...] = ()
     summary: str = ""
+    default: bool = False
     presets: Mapping[str, Preset] = attrs.field(factory=dict, eq=False)
     size_table: Callable[[str], Sequence[SizeRow]] | None = None
 

@@ -69,6 +69,10 @@ class Registry:
         self.weights.update({w.name: w for w in plugin.weights})
         self.records.update({r.__name__: r for r in plugin.records})
 
+    def default(self, kind: str) -> str:
+        """Name of the component of ``kind`` that is taken where none is named; "" when there is none."""
+        return next((spec.name for (k, _), spec in self.components.items() if k == kind and spec.default), "")
+
     def names(self, kind: str) -> list[str]:
         """Names registered for a kind, sorted."""
         return sorted(name for k, name in self.components if k == kind)

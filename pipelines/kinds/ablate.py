@@ -19,7 +19,9 @@ from pipelines.evaluation.ablation import AblatePipeline, AblatePlan, ablate
 from pipelines.kinds import Kind, Report
 from pipelines.kinds import evaluate as evaluate_kind
 from pipelines.kinds import train as train_kind
+from pipelines.kinds.train import losses_in_words as _losses
 from pipelines.training.schema import TrainPipeline, TrainPlan
+from pipelines.training.systems import recipe_of
 
 TITLE = "Ablation (layout of the paper's Table 2)"
 
@@ -44,7 +46,7 @@ def load(path: Path, overrides: Sequence[str], registry: Registry) -> AblatePlan
             faults.add(f"variants[{number}] ({variant.label}): {error.where}", error.what, error.fix)
             continue
         trainings.append((variant.label, plan))
-        _check_training(f"variants[{number}]", plan.pipeline, trainings[0][1].pipeline, faults)
+        _check_training(f"variants[{number}]", plan.pipeline, trainings[0][1].pipeline, registry, faults)
     evaluation = None
     try:
         changes = [*pipeline.evaluate_set, f"output.folder={Path(pipeline.folder) / 'evaluation'}"]
@@ -54,26 +56,27 @@ def load(path: Path, overrides: Sequence[str], registry: Registry) -> AblatePlan
     faults.raise_if_any(str(path))
     assert evaluation is not None
     made = AblatePlan(pipeline, tuple(trainings), evaluation, path)
-    notes = (made.budget, *(f"{label}: {_losses(plan.pipeline)}." for label, plan in trainings))
+    told = (f"{label}: losses {_losses(plan.pipeline, registry)}." for label, plan in trainings)
+    notes = (made.budget, *told)
     return attrs.evolve(made, evaluation=attrs.evolve(evaluation, title=TITLE, notes=notes))
 
 
-def _check_training(where: str, training: TrainPipeline, first: TrainPipeline, faults: Faults) -> None:
-    """Faults of a variant whose budget differs from the first one's, or whose landmark loss would never start."""
+def _check_training(
+    where: str, training: TrainPipeline, first: TrainPipeline, registry: Registry, faults: Faults
+) -> None:
+    """Faults of a variant whose budget differs from the first one's, or with losses in vain."""
     same = attrs.evolve(training.run, folder=first.run.folder) == first.run
     if not same or training.data != first.data or training.model != first.model or training.optimiser != first.optimiser:
         what = "changes the data, the model, the optimiser or the run"
         faults.add(f"{where}.set", what, "variants differ in losses only; set the rest in train_set")
     if training.run.minutes:
         faults.add("train_set", "limits the minutes: variants would get unequal budgets", "set run.steps, and run.minutes=0")
-    if training.losses.landmarks and training.schedule.landmarks_from >= training.run.steps:
-        what = f"the landmark loss would start at step {training.schedule.landmarks_from} of {training.run.steps}, so never"
-        faults.add(f"{where}.set", what, "lower schedule.landmarks_from and schedule.landmarks_ramp in train_set")
-
-
-def _losses(training: TrainPipeline) -> str:
-    weights = {k: v for k, v in attrs.asdict(training.losses).items() if isinstance(v, float) and v}
-    return "losses " + ", ".join(f"{name} {weight:g}" for name, weight in weights.items())
+    recipe, steps = recipe_of(training, registry), training.run.steps
+    for name, start in recipe.starts.items():
+        if recipe.weights[name] and start >= steps:
+            what = f"the loss {name!r} would start at step {start} of {steps}, so never"
+            fix = f"lower schedule.{name}_from in train_set"
+            faults.add(f"{where}.set", what, fix)
 
 
 def facts(plan: AblatePlan, registry: Registry) -> dict[str, Any]:
@@ -89,7 +92,7 @@ def facts(plan: AblatePlan, registry: Registry) -> dict[str, Any]:
 def describe(plan: AblatePlan, registry: Registry) -> RenderableType:
     """The plan for people."""
     lines = [f"{plan.origin}: {plan.pipeline.description}", plan.budget]
-    lines += [f"{label:<24} {_losses(training.pipeline)}; {training.pipeline.run.folder}" for label, training in plan.trainings]
+    lines += [f"{label:<24} losses {_losses(training.pipeline, registry)}; {training.pipeline.run.folder}" for label, training in plan.trainings]
     inner = evaluate_kind.describe(plan.evaluation, registry)
     return Text("\n".join(lines)) + Text("\n\nthen, on all variants:\n") + inner if isinstance(inner, Text) else Text("\n".join(lines))
 

@@ -1,4 +1,4 @@
-"""Kind "train": the networks of MMFA learn from a data set."""
+"""Kind "train": the networks of a system learn from a data set."""
 
 from __future__ import annotations
 
@@ -10,15 +10,18 @@ import attrs
 from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
-from mmfa_components.errors import MMFAError
+from mmfa_components.errors import MMFAError, PluginError
+from mmfa_components.kinds import ComponentSpec
 from mmfa_components.registry import Registry
+from mmfa_components.training.recipe import TrainingRecipe
 from pipelines.config.components import check_weights
 from pipelines.config.faults import Faults
-from pipelines.config.load import read_pipeline
+from pipelines.config.load import read_pipeline, read_toml
+from pipelines.config.overrides import apply_overrides
 from pipelines.datasets.index import DatasetIndex
 from pipelines.kinds import Kind, Report
-from pipelines.training.schema import TrainPipeline, TrainPlan
-from plugins.mmfa.presets import PRESETS, preset
+from pipelines.training.schema import TrainPipeline, TrainPlan, train_schema
+from pipelines.training.systems import RECIPE, made, recipe_of
 
 
 def load(path: Path, overrides: Sequence[str], registry: Registry) -> TrainPlan:
@@ -26,9 +29,14 @@ def load(path: Path, overrides: Sequence[str], registry: Registry) -> TrainPlan:
     from pipelines.stages.components import resolve_device
 
     faults = Faults()
-    pipeline = read_pipeline(path, overrides, TrainPipeline, faults)
+    spec = named_recipe(RECIPE, path, overrides, ("model", "system"), registry, faults)
+    pipeline = read_pipeline(path, overrides, train_schema(spec.options), faults)
+    recipe: TrainingRecipe | None = None
+    try:
+        recipe = made(spec, pipeline.options(spec.options), registry)
+    except MMFAError as error:
+        faults.add_error(error, "model.preset")
     checks: list[tuple[str, Callable[[], object]]] = [
-        ("model.preset", lambda: preset(pipeline.model.preset)),
         ("run.device", lambda: resolve_device(pipeline.run.device)),
         ("data.folder", lambda: DatasetIndex.read(Path(pipeline.data.folder))),
     ]
@@ -37,27 +45,64 @@ def load(path: Path, overrides: Sequence[str], registry: Registry) -> TrainPlan:
             check()
         except MMFAError as error:
             faults.add_error(error, where)
-    _check_model(pipeline, faults)
-    _check_files(pipeline, registry, faults)
+    _check_model(pipeline, recipe, faults)
+    _check_files(pipeline, recipe, registry, faults)
     _check_scale(pipeline, faults)
     faults.raise_if_any(str(path))
     return TrainPlan(pipeline, path)
 
 
-def _check_model(pipeline: TrainPipeline, faults: Faults) -> None:
+def named_recipe(
+    kind: str,
+    path: Path,
+    overrides: Sequence[str],
+    key: tuple[str, ...],
+    registry: Registry,
+    faults: Faults,
+) -> ComponentSpec:
+    """The recipe of the system that a file names at TOML path ``key``, "" for the default one.
+
+    For a system that is unknown, which is noted in ``faults``, it is the default one's, so that the
+    rest of the file can be checked.
+    """
+    value: Any = apply_overrides(read_toml(path), overrides, Faults())
+    for name in key:
+        value = value.get(name, "") if isinstance(value, dict) else ""
+    default = registry.default("animator")
+    if isinstance(value, str) and value:
+        try:
+            return registry.spec(kind, value)
+        except PluginError as error:
+            what = error.what
+            if ("animator", value) in registry.components:
+                what = f"animator {value!r} brings no recipe to train by"
+            faults.keys.append(key)
+            faults.add(".".join(key), what, error.fix)
+    return registry.spec(kind, default)
+
+
+def _check_model(pipeline: TrainPipeline, recipe: TrainingRecipe | None, faults: Faults) -> None:
     model = pipeline.model
     if model.norms == "running" and not model.start:
-        faults.add("model.norms", '"running" keeps the statistics of a weights file, but model.start names none', "name one, or take \"batch\"")
-    if not model.trained or model.preset not in PRESETS:  # an unknown preset is told already
+        what = '"running" keeps the statistics of a weights file, but model.start names none'
+        faults.add("model.norms", what, 'name one, or take "batch"')
+    if recipe is None:
+        return
+    from pipelines.training.pairs import RESHAPED
+
+    missing = [name for name in RESHAPED if name not in recipe.labels]
+    if pipeline.data.reshaped and missing:
+        what = f"needs the labels {', '.join(missing)}, which this system does not learn from"
+        faults.add("data.reshaped", what, "set it to 0")
+    if not model.trained:
         return
     import torch
 
     from pipelines.training.frozen_parts import freeze_all_but
-    from plugins.mmfa.model import MMFAModel
 
     try:
         with torch.device("meta"):  # nothing is computed
-            freeze_all_but(MMFAModel(preset(model.preset).sizes), model.trained)
+            freeze_all_but(recipe.networks(), model.trained)
     except MMFAError as error:
         faults.add_error(error)
 
@@ -72,21 +117,26 @@ def _check_scale(pipeline: TrainPipeline, faults: Faults) -> None:
         except MMFAError as error:
             faults.add_error(error)
     elif scale.engine == "process" and workers > 1:
-        faults.add("scale.workers", f"one process cannot be {workers} workers", 'set scale.engine = "ray"')
+        what = f"one process cannot be {workers} workers"
+        faults.add("scale.workers", what, 'set scale.engine = "ray"')
     if pipeline.run.batch % workers:
-        faults.add("run.batch", f"{pipeline.run.batch} pairs cannot be shared evenly by {workers} workers", "take a multiple of their number")
+        what = f"{pipeline.run.batch} pairs cannot be shared evenly by {workers} workers"
+        faults.add("run.batch", what, "take a multiple of their number")
 
 
-def _check_files(pipeline: TrainPipeline, registry: Registry, faults: Faults) -> None:
+def _check_files(
+    pipeline: TrainPipeline, recipe: TrainingRecipe | None, registry: Registry, faults: Faults
+) -> None:
     given = check_weights(pipeline.weights, registry, faults)
-    needed = ["vgg16_features"] + (["sface"] if pipeline.losses.face or pipeline.losses.recognition else [])
-    for name in needed:
+    for name in () if recipe is None else recipe.needs:
         known = registry.weights.get(name)
         if known is not None and name not in given and not known.path.is_file():
-            faults.add(f"weights.{name}", "is needed for the losses, but is not there", f"python -m plugins fetch {name}")
+            what = "is needed for the losses, but is not there"
+            faults.add(f"weights.{name}", what, f"python -m plugins fetch {name}")
     start = pipeline.model.start
     if start and not Path(start).expanduser().is_file():
-        faults.add("model.start", f"there is no file {start!r}", 'name a weights file, or "" to start from random weights')
+        fix = 'name a weights file, or "" to start from random weights'
+        faults.add("model.start", f"there is no file {start!r}", fix)
 
 
 def facts(plan: TrainPlan, registry: Registry) -> dict[str, Any]:
@@ -102,25 +152,44 @@ def facts(plan: TrainPlan, registry: Registry) -> dict[str, Any]:
         for split in ("train", "val")
     }
     going_on = (Path(pipeline.run.folder) / "checkpoint.pt").exists()
-    return {"pipeline": str(plan.origin), "data": counts, "going_on": going_on, "settings": attrs.asdict(pipeline)}
+    head = {"pipeline": str(plan.origin), "data": counts, "going_on": going_on}
+    return {**head, "settings": attrs.asdict(pipeline)}
 
 
 def describe(plan: TrainPlan, registry: Registry) -> RenderableType:
     """The plan for people."""
     known, pipeline = facts(plan, registry), plan.pipeline
-    weights = {k: v for k, v in attrs.asdict(pipeline.losses).items() if isinstance(v, float) and v}
-    run, scale = pipeline.run, pipeline.scale
-    begin = "goes on from its checkpoint" if known["going_on"] else pipeline.model.start or "random weights"
-    places = {"ray": f"{scale.workers} Ray workers", "torchrun": "the processes of torchrun", "process": f"this process on {run.device}"}
+    losses = losses_in_words(pipeline, registry)
+    run, scale, model = pipeline.run, pipeline.scale, pipeline.model
+    going_on = "goes on from its checkpoint" if known["going_on"] else ""
+    begin = going_on or model.start or "random weights"
+    places = {
+        "ray": f"{scale.workers} Ray workers",
+        "torchrun": "the processes of torchrun",
+        "process": f"this process on {run.device}",
+    }
+    name = " ".join(filter(None, (model.system, model.preset)))
+    steps = f"{run.steps} steps of {run.batch} pairs"
+    rate = f"rate {pipeline.optimiser.rate:g}"
     lines = [
         f"{plan.origin}: {pipeline.description}",
-        *(f"{s:<9} {c['frames']} frames, {c['clips']} clips and portraits of {c['identities']} people" for s, c in known["data"].items()),
-        f"model     {pipeline.model.preset}, from {begin}",
-        f"losses    {', '.join(f'{name} {weight:g}' for name, weight in weights.items())}",
-        f"run       {run.steps} steps of {run.batch} pairs, rate {pipeline.optimiser.rate:g}, seed {run.seed}, on {places[scale.engine]}",
+        *(
+            f"{split:<9} {c['frames']} frames, {c['clips']} clips and portraits "
+            f"of {c['identities']} people"
+            for split, c in known["data"].items()
+        ),
+        f"model     {name}, from {begin}",
+        f"losses    {losses}",
+        f"run       {steps}, {rate}, seed {run.seed}, on {places[scale.engine]}",
         f"output    {run.folder}",
     ]
     return Group(Text("\n".join(lines)))
+
+
+def losses_in_words(pipeline: TrainPipeline, registry: Registry) -> str:
+    """The losses that count, with their weights."""
+    weights = recipe_of(pipeline, registry).weights
+    return ", ".join(f"{name} {weight:g}" for name, weight in weights.items() if weight)
 
 
 def run(plan: TrainPlan, registry: Registry, console: Console) -> Report:
@@ -140,8 +209,8 @@ def run(plan: TrainPlan, registry: Registry, console: Console) -> Report:
     else:
         from pipelines.training.session import run_session
 
-        result = run_session(pipeline, console)
-    return report_of(pipeline, result, console, first)
+        result = run_session(pipeline, console, registry=registry)
+    return report_of(pipeline, result, registry, console, first)
 
 
 KIND = Kind(load, describe, facts, run)

@@ -16,8 +16,10 @@ from pipelines.config.components import check_weights
 from pipelines.config.faults import Faults
 from pipelines.config.load import read_pipeline
 from pipelines.kinds import Kind, Report
+from pipelines.kinds.train import named_recipe
+from pipelines.training.schema import schema_with
 from pipelines.training.vae_schema import VAEPipeline, VAEPlan
-from plugins.mmfa.presets import preset
+from pipelines.training.vae_session import RECIPE, latent_recipe
 
 
 def load(path: Path, overrides: Sequence[str], registry: Registry) -> VAEPlan:
@@ -25,9 +27,11 @@ def load(path: Path, overrides: Sequence[str], registry: Registry) -> VAEPlan:
     from pipelines.stages.components import resolve_device
 
     faults = Faults()
-    pipeline = read_pipeline(path, overrides, VAEPipeline, faults)
+    spec = named_recipe(RECIPE, path, overrides, ("system",), registry, faults)
+    schema = schema_with(VAEPipeline, spec.options)
+    pipeline: VAEPipeline = read_pipeline(path, overrides, schema, faults)
     checks: list[tuple[str, Callable[[], object]]] = [
-        ("preset", lambda: preset(pipeline.preset)),
+        ("preset", lambda: spec.factory(pipeline.options(spec.options), registry.context())),
         ("run.device", lambda: resolve_device(pipeline.run.device)),
     ]
     for where, check in checks:
@@ -37,7 +41,10 @@ def load(path: Path, overrides: Sequence[str], registry: Registry) -> VAEPlan:
             faults.add_error(error, where)
     check_weights(pipeline.weights, registry, faults)
     if not Path(pipeline.data.cache).expanduser().is_dir():
-        fix = "fill one first: python -m pipelines.run decompose --set inputs.files='[\"videos/*.mp4\"]' --set cache.folder=FOLDER"
+        fix = (
+            "fill one first: python -m pipelines.run decompose "
+            "--set inputs.files='[\"videos/*.mp4\"]' --set cache.folder=FOLDER"
+        )
         faults.add("data.cache", f"there is no folder {pipeline.data.cache!r}", fix)
     faults.raise_if_any(str(path))
     return VAEPlan(pipeline, path)
@@ -51,13 +58,16 @@ def facts(plan: VAEPlan, registry: Registry) -> dict[str, Any]:
 def describe(plan: VAEPlan, registry: Registry) -> RenderableType:
     """The plan for people."""
     pipeline = plan.pipeline
-    losses = ", ".join(f"{name} {value:g}" for name, value in attrs.asdict(pipeline.losses).items() if value)
+    run, held_out = pipeline.run, pipeline.data.held_out
+    weights = latent_recipe(pipeline, registry).weights
+    losses = ", ".join(f"{name} {value:g}" for name, value in weights.items() if value)
+    steps = f"{run.steps} steps of {run.batch} features"
     lines = [
         f"{plan.origin}: {pipeline.description}",
-        f"features  of {pipeline.data.cache}, {pipeline.data.held_out:.0%} of the clips held out",
+        f"features  of {pipeline.data.cache}, {held_out:.0%} of the clips held out",
         f"losses    {losses}",
-        f"run       {pipeline.run.steps} steps of {pipeline.run.batch} features, rate {pipeline.run.rate:g}, seed {pipeline.run.seed}",
-        f"output    {pipeline.run.folder}",
+        f"run       {steps}, rate {run.rate:g}, seed {run.seed}",
+        f"output    {run.folder}",
     ]
     return Text("\n".join(lines))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import attrs
 import torch
 from torch import Tensor
 
@@ -13,20 +12,13 @@ from cache import RecordCache
 from cache.listing import Entry, entries
 from mmfa_components.errors import DatasetError
 from mmfa_components.records import Motion
-
-
-@attrs.frozen(eq=False)
-class Features:
-    """feature: (T, E).  clip: (T,) number of the clip each row is of.  others: entries left out as another encoder made them."""
-
-    feature: Tensor
-    clip: Tensor
-    others: int
+from mmfa_components.training.features import Features
 
 
 def read_features(folder: Path, weights: str, digest: str) -> Features:
-    """All features that the encoder of the weights file ``weights`` with this digest has left in a motion cache; one entry an input.
+    """All features that an encoder has left in a motion cache; one entry an input.
 
+    weights, digest: name and digest of the encoder's weights file.
     Raises DatasetError when there are none.
     """
     store = RecordCache(folder, "read")
@@ -40,12 +32,17 @@ def read_features(folder: Path, weights: str, digest: str) -> Features:
             continue
         stored = store.open_digest(entry.digest, Motion)
         name = str(entry.hashed.get("input"))
-        if stored is not None and name not in found:  # the same clip with other crop options counts once
+        # the same clip with other crop options counts once
+        if stored is not None and name not in found:
             found[name] = stored.read_field("expression").float()
     if not found:
         left = f"; {others} were made with other weights" if others else ""
-        fix = "fill it: python -m pipelines.run decompose --set inputs.files='[\"videos/*.mp4\"]' --set cache.folder=FOLDER"
-        raise DatasetError(f"holds no motion of these weights ({weights}){left}", where=str(folder), fix=fix)
+        fix = (
+            "fill it: python -m pipelines.run decompose "
+            "--set inputs.files='[\"videos/*.mp4\"]' --set cache.folder=FOLDER"
+        )
+        what = f"holds no motion of these weights ({weights}){left}"
+        raise DatasetError(what, where=str(folder), fix=fix)
     rows = [found[name] for name in sorted(found)]
     clip = torch.cat([torch.full((len(r),), i) for i, r in enumerate(rows)])
     return Features(torch.cat(rows), clip, others)

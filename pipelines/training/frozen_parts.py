@@ -33,8 +33,16 @@ def _freeze_others(model: nn.Module, trained: Sequence[str]) -> None:
     names = [name for name, _ in model.named_parameters()]
     for wanted in trained:
         if not any(_under(name, (wanted,)) for name in names):
-            parts = [name for name, part in model.named_children() if any(True for _ in part.parameters())]
-            raise TrainingError(f"nothing to train is called {wanted!r}", where="model.trained", fix=did_you_mean(wanted, parts))
+            parts = [
+                name
+                for name, part in model.named_children()
+                if any(True for _ in part.parameters())
+            ]
+            raise TrainingError(
+                f"nothing to train is called {wanted!r}",
+                where="model.trained",
+                fix=did_you_mean(wanted, parts),
+            )
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(_under(name, trained))
     for name, module in model.named_modules():

@@ -6,29 +6,40 @@ import csv
 import io
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import attrs
 import torch
 from rich.console import Console
 from torch import Tensor
 
 from mmfa_components.errors import OutputError, PluginError, reason_of
-from pipelines.training.schema import Losses
 
-LOSSES = tuple(f.name for f in attrs.fields(Losses) if f.type in (float, "float"))
-COLUMNS = ("step", "samples", "rate", "seconds", "total", *LOSSES, "discriminator", "gradient", "bad")
+FIRST = ("step", "samples", "rate", "seconds", "total")
+LAST = ("gradient", "bad")
+"""Columns of losses.csv before and after those of the losses."""
 SECONDS_BETWEEN_LINES = 10.0
 CSV_NAME = "losses.csv"
 
 
 class TrainingLog:
-    """Writes the log of one run folder. Rows and scalars later than ``step`` (of a run that was killed) are taken out first."""
+    """Writes the log of one run folder.
 
-    def __init__(self, folder: Path, step: int, tensorboard: bool, console: Console) -> None:
-        self.folder, self.console = folder, console
+    Rows and scalars later than ``step`` (of a run that was killed) are taken out first.
+    names: of the losses.  unit: what a batch counts, for people.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        step: int,
+        tensorboard: bool,
+        console: Console,
+        names: Sequence[str],
+        unit: str = "pairs",
+    ) -> None:
+        self.folder, self.console, self.unit = folder, console, unit
         self.start = self.last_line = time.monotonic()
         self.first_step = step
         path = folder / CSV_NAME
@@ -36,15 +47,18 @@ class TrainingLog:
         try:
             self.file = path.open("w", newline="", encoding="utf-8")
         except OSError as error:
-            raise OutputError(f"the log cannot be written ({reason_of(error)})", where=str(path), fix="choose another run.folder") from error
-        self.csv = csv.DictWriter(self.file, COLUMNS, restval="", extrasaction="ignore")
+            what = f"the log cannot be written ({reason_of(error)})"
+            raise OutputError(what, where=str(path), fix="choose another run.folder") from error
+        columns = (*FIRST, *names, *LAST)
+        self.csv = csv.DictWriter(self.file, columns, restval="", extrasaction="ignore")
         self.csv.writeheader()
         self.csv.writerows(rows)
         self.writer = _tensorboard(folder, step) if tensorboard else None
 
     def scalars(self, step: int, samples: int, rate: float, losses: Mapping[str, float]) -> None:
         """Log the losses of a step."""
-        row = {"step": step, "samples": samples, "rate": f"{rate:.6g}", "seconds": f"{time.monotonic() - self.start:.2f}"}
+        seconds = time.monotonic() - self.start
+        row = {"step": step, "samples": samples, "rate": f"{rate:.6g}", "seconds": f"{seconds:.2f}"}
         self.csv.writerow({**row, **{name: f"{value:.6g}" for name, value in losses.items()}})
         self.file.flush()
         if self.writer is not None:
@@ -57,7 +71,8 @@ class TrainingLog:
         if self.writer is not None:
             for name, value in figures.items():
                 self.writer.add_scalar(f"val/{name}", value, step)
-        self.say(f"step {step}: " + ", ".join(f"{name} {value:.4g}" for name, value in figures.items()))
+        told = ", ".join(f"{name} {value:.4g}" for name, value in figures.items())
+        self.say(f"step {step}: {told}")
 
     def picture(self, step: int, picture: Tensor) -> None:
         """Log a picture (3, H, W) in [0, 1], also as a file."""
@@ -68,8 +83,13 @@ class TrainingLog:
         if self.writer is not None:
             self.writer.add_image("val", picture.clamp(0, 1).cpu(), step)
 
-    def progress(self, step: int, steps: int, batch: int, left: float | None, losses: Mapping[str, float]) -> None:
-        """Every few seconds a line: step, images/s, time left, losses. ``left``: seconds this call may still take, None: no limit."""
+    def progress(
+        self, step: int, steps: int, batch: int, left: float | None, losses: Mapping[str, float]
+    ) -> None:
+        """Every few seconds a line: step, speed, time left, losses.
+
+        left: seconds this call may still take, None for no limit.
+        """
         now = time.monotonic()
         if now - self.last_line < SECONDS_BETWEEN_LINES or step == self.first_step:
             return
@@ -79,7 +99,8 @@ class TrainingLog:
         if left is not None:
             rest = min(rest, left)
         text = "  ".join(f"{name} {value:.4g}" for name, value in losses.items())
-        self.say(f"step {step}/{steps}  {per_second * batch:.1f} images/s  {_span(rest)} left  {text}")
+        speed = f"{per_second * batch:.1f} {self.unit}/s"
+        self.say(f"step {step}/{steps}  {speed}  {_span(rest)} left  {text}")
 
     def say(self, text: str) -> None:
         """Print a line."""
@@ -99,7 +120,8 @@ def _rows_until(path: Path, step: int) -> list[dict[str, str]]:
     except OSError:
         return []
     rows = csv.DictReader(io.StringIO(text))
-    return [r for r in rows if (r.get("step") or "").isdigit() and int(r["step"]) <= step and None not in r.values()]
+    whole = [r for r in rows if (r.get("step") or "").isdigit() and None not in r.values()]
+    return [r for r in whole if int(r["step"]) <= step]
 
 
 def _tensorboard(folder: Path, step: int) -> Any:
@@ -108,7 +130,9 @@ def _tensorboard(folder: Path, step: int) -> Any:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
         fix = "pip install 'mmfa[train]', or set run.tensorboard=false"
-        raise PluginError("TensorBoard is not installed", where="run.tensorboard", fix=fix) from error
+        raise PluginError(
+            "TensorBoard is not installed", where="run.tensorboard", fix=fix
+        ) from error
     return SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1 if step else None)
 
 

@@ -1,23 +1,20 @@
-"""The training loop: steps, log, pictures, checkpoints, until the steps or the minutes are used up."""
+"""The training loop: steps, log, pictures, checkpoints, until steps or minutes are used up."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import attrs
 import torch
 
-from pipelines.training.checkpoint import save_checkpoint, save_model, save_weights
-from pipelines.training.dataset import FaceClips
+from mmfa_components.training.recipe import Material
+from pipelines.training.checkpoint import save_checkpoint, save_weights
 from pipelines.training.logs import TrainingLog
 from pipelines.training.schedule import learning_rate
-from pipelines.training.schema import TrainPipeline
 from pipelines.training.trainer import Trainer
-from pipelines.training.validate import picture_of, reconstruction_figures
-from plugins.mmfa.model import MMFAModel
-from plugins.mmfa.presets import preset
 
 CHECKPOINT = "checkpoint.pt"
 STEPS_BETWEEN_LOOKS = 10  # at the clock, when several processes have to agree
@@ -29,10 +26,12 @@ def nothing_more(folder: Path, step: int) -> None:
     """The ``saved`` of runs that keep their checkpoints in the folder alone."""
 
 
-
 @attrs.frozen
 class LoopResult:
-    """How a call went. figures: of the held-out people at its end.  interrupted: by Ctrl-C, after a checkpoint."""
+    """How a call went.
+
+    figures: of the held-out people at its end.  interrupted: by Ctrl-C, after a checkpoint.
+    """
 
     steps: int
     samples: int
@@ -42,21 +41,29 @@ class LoopResult:
 
 
 def train(
-    trainer: Trainer, clips: FaceClips, held_out: FaceClips | None, log: TrainingLog | None, saved: Saved = nothing_more
+    trainer: Trainer,
+    material: Material,
+    held_out: Any,
+    log: TrainingLog | None,
+    saved: Saved = nothing_more,
 ) -> LoopResult:
-    """Train until ``run.steps`` or ``run.minutes`` are used up; a later call goes on. Only the first process has a ``log`` and writes.
+    """Train until ``run.steps`` or ``run.minutes`` are used up; a later call goes on.
 
-    saved: called on every process after each checkpoint. Raises TrainingError when no step succeeds any more.
+    held_out: what the recipe's figures and pictures are made of, None for none.
+    log: only the first process has one, and writes.
+    saved: called on every process after each checkpoint.
+    Raises TrainingError when no step succeeds any more.
     """
     pipeline, run = trainer.pipeline, trainer.pipeline.run
     folder, start, first = Path(run.folder), time.monotonic(), trainer.step
     limit = run.minutes * 60 if run.minutes else None
+    told = log if held_out is not None else None
     interrupted = False
     last_saved = trainer.step
     try:
         while trainer.step < run.steps and not _time_is_up(trainer, start, limit):
             before = trainer.step
-            losses = trainer.train_step(clips)
+            losses = trainer.train_step(material)
             step = trainer.step
             logged = run.log and (step % run.log == 0 or step == run.steps or "bad" in losses)
             if logged:
@@ -64,60 +71,62 @@ def train(
                 means = trainer.group.mean(torch.stack([losses[name].float() for name in names]))
                 if log is not None:
                     values = dict(zip(names, means.tolist(), strict=True))
-                    values["total"] = weighted(values, pipeline)
-                    log.scalars(step, trainer.samples, learning_rate(before, pipeline.optimiser.rate, pipeline.schedule), values)
-                    log.progress(step, run.steps, run.batch, None if limit is None else limit - (time.monotonic() - start), values)
+                    values["total"] = weighted(values, trainer.recipe.weights)
+                    rate = learning_rate(before, pipeline.optimiser.rate, pipeline.schedule)
+                    log.scalars(step, trainer.samples, rate, values)
+                    left = None if limit is None else limit - (time.monotonic() - start)
+                    log.progress(step, run.steps, run.batch, left, values)
             if step == before:
                 continue
-            if log is not None and held_out is not None and run.picture and step % run.picture == 0:
-                log.picture(step, picture_of(trainer.averaged, held_out, trainer.device))
-            if log is not None and held_out is not None and run.validate and step % run.validate == 0:
-                log.figures(step, reconstruction_figures(trainer.averaged, held_out, trainer.device, trainer.frozen.landmarks))
+            if told is not None and run.picture and step % run.picture == 0:
+                show(trainer, held_out, told)
+            if told is not None and run.validate and step % run.validate == 0:
+                told.figures(step, figures_of(trainer, held_out))
             if run.save and step % run.save == 0:
-                save_all(trainer, folder, saved, clips)
+                save_all(trainer, folder, saved, material)
                 last_saved = step
     except KeyboardInterrupt:
         interrupted = True
     seconds = max(time.monotonic() - start, 1e-6)
     if trainer.step != last_saved or not (folder / CHECKPOINT).exists():
-        save_all(trainer, folder, saved, clips)
+        save_all(trainer, folder, saved, material)
     figures: dict[str, float] = {}
-    if log is not None and held_out is not None and not interrupted:
-        log.picture(trainer.step, picture_of(trainer.averaged, held_out, trainer.device))
-        figures = reconstruction_figures(trainer.averaged, held_out, trainer.device, trainer.frozen.landmarks)
-        log.figures(trainer.step, figures)
-    return LoopResult(trainer.step, trainer.samples, (trainer.step - first) * run.batch / seconds, figures, interrupted)
+    if told is not None and not interrupted:
+        show(trainer, held_out, told)
+        figures = figures_of(trainer, held_out)
+        told.figures(trainer.step, figures)
+    speed = (trainer.step - first) * run.batch / seconds
+    return LoopResult(trainer.step, trainer.samples, speed, figures, interrupted)
 
 
-def weighted(losses: dict[str, float], pipeline: TrainPipeline) -> float:
-    """The weighted sum of eq. 14 of logged losses (the landmark loss at its full weight)."""
-    return sum(value * getattr(pipeline.losses, name, 0.0) for name, value in losses.items())
+def weighted(losses: Mapping[str, float], weights: Mapping[str, float]) -> float:
+    """The weighted sum of logged losses, each at its full weight."""
+    return sum(value * weights.get(name, 0.0) for name, value in losses.items())
 
 
-def save_all(trainer: Trainer, folder: Path, saved: Saved, clips: FaceClips) -> None:
-    """Write the checkpoint, and the averaged weights as a file to ship."""
+def figures_of(trainer: Trainer, held_out: Any) -> dict[str, float]:
+    """Figures of the averaged networks on held-out people."""
+    return trainer.recipe.figures(trainer.averaged, held_out, trainer.judges, trainer.device)
+
+
+def show(trainer: Trainer, held_out: Any, log: TrainingLog) -> None:
+    """Log a picture of the averaged networks, if the recipe makes one."""
+    picture = trainer.recipe.picture(trainer.averaged, held_out, trainer.device)
+    if picture is not None:
+        log.picture(trainer.step, picture)
+
+
+def save_all(trainer: Trainer, folder: Path, saved: Saved, material: Material) -> None:
+    """Write the checkpoint, and the weights that the recipe ships of the averaged networks."""
     if trainer.group.first:
-        if any(p.requires_grad for p in trainer.model.expression_encoder.parameters()):  # else it fits already
-            fit_pose_part(trainer.averaged, clips, trainer.device)
-        sizes = trainer.model.sizes
+        recipe = trainer.recipe
+        recipe.finish(trainer.averaged, trainer.model, material)
         facts = {"samples": str(trainer.samples), "steps": str(trainer.step)}
-        name = preset(sizes.name).weights["animator"].name
-        save_model(folder / f"{name}.safetensors", trainer.averaged, facts)
-        judge = f"mmfa-discriminator/{trainer.pipeline.model.discriminator}/{sizes.name}/1"
-        save_weights(folder / "discriminator.safetensors", trainer.discriminator, judge, facts)
+        for file in recipe.shipped(trainer.averaged, trainer.critic):
+            notes = {**file.notes, **facts}
+            save_weights(folder / file.file, file.module, file.architecture, notes)
         save_checkpoint(folder / CHECKPOINT, trainer.state())
     saved(folder, trainer.step)
-
-
-@torch.no_grad()
-def fit_pose_part(model: MMFAModel, clips: FaceClips, device: torch.device) -> None:
-    """Fit what the head's pose puts into the expressions of all clips; left at zero where e is read from images."""
-    longer = int((clips.lengths > 1).sum())
-    if model.sizes.expression_input != "shape" or not longer:
-        return
-    feature = torch.cat([model.expression_encoder(part.to(device)).cpu() for part in clips.shape.split(4096)])
-    model.expression_pose.cpu().fit(feature, clips.rotation.cpu(), clips.lengths)
-    model.expression_pose.to(device)
 
 
 def _time_is_up(trainer: Trainer, start: float, limit: float | None) -> bool:

@@ -9,9 +9,10 @@ import attrs
 from rich.console import Console
 
 from mmfa_components.errors import OutputError, reason_of
+from mmfa_components.registry import Registry
 from pipelines.training.loop import LoopResult
 from pipelines.training.schema import TrainPipeline
-from plugins.mmfa.presets import preset
+from pipelines.training.systems import recipe_of
 
 
 @attrs.frozen
@@ -29,29 +30,43 @@ class TrainReport:
 
     def to_json(self) -> str:
         """The report as JSON text."""
-        body = {"format": "mmfa-train-report/1", "exit_code": self.exit_code, "folder": self.folder, "weights": self.weights}
-        return json.dumps({**body, **attrs.asdict(self.result)}, indent=2)
+        head = {"format": "mmfa-train-report/1", "exit_code": self.exit_code}
+        files = {"folder": self.folder, "weights": self.weights}
+        return json.dumps({**head, **files, **attrs.asdict(self.result)}, indent=2)
 
 
-def weights_of(pipeline: TrainPipeline) -> Path:
-    """The weights file that a training leaves."""
-    name = preset(pipeline.model.preset).weights["animator"].name
-    return Path(pipeline.run.folder) / f"{name}.safetensors"
+def weights_of(pipeline: TrainPipeline, registry: Registry) -> tuple[str, Path]:
+    """Name in the weights catalogue and path of the file that a training leaves."""
+    name = recipe_of(pipeline, registry).weights_file.name
+    return name, Path(pipeline.run.folder) / f"{name}.safetensors"
 
 
-def report_of(pipeline: TrainPipeline, result: LoopResult, console: Console, first: bool = True) -> TrainReport:
-    """Write report.json and say in words what came out, if this is the first of its processes. Raises OutputError when it cannot be written."""
+def report_of(
+    pipeline: TrainPipeline,
+    result: LoopResult,
+    registry: Registry,
+    console: Console,
+    first: bool = True,
+) -> TrainReport:
+    """Write report.json and say in words what came out, if this is the first of its processes.
+
+    Raises OutputError when it cannot be written.
+    """
     folder = Path(pipeline.run.folder)
-    report = TrainReport(str(folder), str(weights_of(pipeline)), result)
+    report = TrainReport(str(folder), str(weights_of(pipeline, registry)[1]), result)
     if not first:
         return report
     try:
         (folder / "report.json").write_text(report.to_json() + "\n", encoding="utf-8")
     except OSError as error:
-        raise OutputError(f"the report cannot be written ({reason_of(error)})", where=str(folder), fix="free space there") from error
+        what = f"the report cannot be written ({reason_of(error)})"
+        raise OutputError(what, where=str(folder), fix="free space there") from error
     figures = ", ".join(f"{name} {value:.4g}" for name, value in result.figures.items())
-    lines = [f"{result.steps} steps, {result.samples} pairs, {result.images_per_second:.1f} pairs/s" + (f"; {figures}" if figures else "")]
-    lines += [f"weights: {report.weights}", "interrupted: run the same command again to go on"][: 2 if result.interrupted else 1]
+    speed = f"{result.images_per_second:.1f} pairs/s"
+    lines = [f"{result.steps} steps, {result.samples} pairs, {speed}{figures and f'; {figures}'}"]
+    lines.append(f"weights: {report.weights}")
+    if result.interrupted:
+        lines.append("interrupted: run the same command again to go on")
     for line in lines:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     return report

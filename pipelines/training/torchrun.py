@@ -23,7 +23,11 @@ def started_group() -> Group:
     missing = [name for name in VARIABLES if not os.environ.get(name, "").isdigit()]
     if missing:
         fix = "start it so: torchrun --nproc-per-node 2 -m pipelines.run train.toml --set scale.engine=torchrun"
-        raise ConfigError(f"this process was not started by torchrun (no {', '.join(missing)})", where="scale.engine", fix=fix)
+        raise ConfigError(
+            f"this process was not started by torchrun (no {', '.join(missing)})",
+            where="scale.engine",
+            fix=fix,
+        )
     return Group(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]))
 
 

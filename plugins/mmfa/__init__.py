@@ -10,6 +10,10 @@ from plugins.mmfa import parts
 from plugins.mmfa.animator import AnimatorOptions, make_animator
 from plugins.mmfa.presets import PRESETS
 from plugins.mmfa.sizes import size_table
+from plugins.mmfa.training.options import Options
+from plugins.mmfa.training.recipe import make_recipe
+from plugins.mmfa.training.vae import Options as VAEOptions
+from plugins.mmfa.training.vae import make_vae_recipe
 
 MODEL_VERSION = "3"
 DEFAULT: dict[str, tuple[str, ...]] = {
@@ -55,7 +59,13 @@ def mmfa_components() -> list[ComponentSpec]:
         ComponentSpec(
             "animator", "mmfa", make_animator, (r.Frames, r.Landmarks), (r.Identity, r.Motion, r.Frames), AnimatorOptions,
             MODEL_VERSION, DEFAULT["animator"], "Motion Manipulation via Unsupervised Keypoint Positioning in Face Animation",
-            presets=PRESETS, size_table=size_table,
+            default=True, presets=PRESETS, size_table=size_table,
+        ),
+        ComponentSpec(
+            "recipe", "mmfa", make_recipe, options=Options, summary="eq. 14 on pairs of frames of one person"
+        ),
+        ComponentSpec(
+            "vae_recipe", "mmfa", make_vae_recipe, options=VAEOptions, summary="eq. 13 on features of the motion cache"
         ),
     ]  # fmt: skip
 

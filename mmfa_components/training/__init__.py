@@ -1,0 +1,1 @@
+"""What training recipes are made of: labels, clips, pairs, options, and the recipe itself."""
