@@ -28,13 +28,21 @@ from mmfa_components.losses.perceptual import VGGFeatures, multi_scale_perceptua
 from mmfa_components.networks.blocks import channels_last
 from mmfa_components.networks.critics.perceptual import PerceptualDiscriminator, judged
 from mmfa_components.registry import load_registry
+from mmfa_components.training.clips import FaceClips
+from mmfa_components.training.held_out import REGION_SIDE
+from mmfa_components.training.labels import IMAGE
 from pipelines.stages.components import resolve_device
-from pipelines.training.dataset import FaceClips
 from pipelines.training.group import Group
-from pipelines.training.schema import Losses, Model, Run, Schedule, TrainPipeline
-from pipelines.training.step import REGION_SIDE, Frozen, windowed
-from pipelines.training.trainer import Trainer
+from pipelines.training.pairs import PairSource
+from pipelines.training.schema import Run, train_schema
+from pipelines.training.session import as_training_runs
+from pipelines.training.systems import recipe_of
+from pipelines.training.trainer import ALONE, Trainer
+from plugins.mmfa.model import MMFAModel
 from plugins.mmfa.presets import Sizes, preset
+from plugins.mmfa.training.judges import Judges
+from plugins.mmfa.training.objective import AnimationObjective, windowed
+from plugins.mmfa.training.options import Losses, Model, Options, Schedule
 
 WARM_UP = 5
 CLIPS, FRAMES = 8, 8
@@ -51,16 +59,10 @@ def sizes_of(name: str) -> Sizes:
     return sizes
 
 
-def as_in_training(device: torch.device) -> None:
-    """The switches of torch that a training run sets."""
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
-    torch.backends.cudnn.benchmark = device.type == "cuda"
-
-
 def random_clips(side: int, device: torch.device) -> FaceClips:
     """A few clips of noise with the identity as rotation and the face in the middle."""
     part = {
-        "rgb": torch.randint(0, 256, (FRAMES, 3, side, side), dtype=torch.uint8),
+        IMAGE: torch.randint(0, 256, (FRAMES, 3, side, side), dtype=torch.uint8),
         "rotation": torch.eye(3).expand(FRAMES, 3, 3),
         "region": torch.tensor([[side / 2, side / 2, 0.9 * side, 0.0]]).expand(FRAMES, 4),
         "guide": torch.full((FRAMES, len(GUIDE), 2), side / 2),
@@ -70,13 +72,13 @@ def random_clips(side: int, device: torch.device) -> FaceClips:
     return FaceClips.join([part] * CLIPS, device)
 
 
-def judges(device: torch.device, levers: Levers) -> Frozen:
+def judges(device: torch.device, levers: Levers) -> Judges:
     """VGG-16 with random weights and the shipped landmark network."""
     vgg = VGGFeatures().eval().to(device)
     if levers.channels_last:
         channels_last(vgg)
     context = load_registry().context(device, torch.float32)
-    return Frozen(vgg, None, context.build("landmark_detector", "facemesh", {}).region_points)
+    return Judges(vgg, None, context.build("landmark_detector", "facemesh", {}).region_points)
 
 
 @attrs.frozen
@@ -104,19 +106,31 @@ class Levers:
 
 
 def make_trainer(
-    sizes: Sizes, levers: Levers, batch: int, device: torch.device, group: Group = Group(), seed: int = 0  # noqa: B008
+    name: str, levers: Levers, batch: int, device: torch.device, group: Group = ALONE, seed: int = 0
 ) -> Trainer:
-    """A trainer with every loss in, from its first step on. batch: over all processes of the group."""
-    pipeline = TrainPipeline(
-        losses=Losses(landmarks=80.0 if levers.landmarks else 0.0, levels=levers.levels, centred=levers.centred, window=levers.window),
-        model=Model(discriminator=levers.discriminator, norms=levers.norms),  # type: ignore[arg-type]
+    """A trainer of MMFA's preset ``name`` with every loss in, from its first step on.
+
+    batch: over all processes of the group.
+    """
+    landmarks = 80.0 if levers.landmarks else 0.0
+    pipeline = train_schema(Options)(
+        losses=Losses(
+            landmarks=landmarks, levels=levers.levels, centred=levers.centred, window=levers.window
+        ),
+        model=Model(preset=name, discriminator=levers.discriminator, norms=levers.norms),  # type: ignore[arg-type]
         schedule=Schedule(adversarial_from=0, landmarks_from=0, landmarks_ramp=1),
         run=Run(
             batch=batch, seed=seed, compile=levers.compile, graphs=levers.graphs, channels_last=levers.channels_last,
             precision=levers.precision,  # type: ignore[arg-type]
         ),
     )
-    return Trainer(sizes, pipeline, judges(device, levers), device, group)
+    recipe = recipe_of(pipeline, load_registry())
+    return Trainer(recipe, pipeline, judges(device, levers), device, group)
+
+
+def source(trainer: Trainer, clips: FaceClips) -> PairSource:
+    """Pairs of clips, varied as the trainer's pipeline says."""
+    return PairSource(clips, trainer.recipe.labels, trainer.pipeline.data)
 
 
 def clock(device: torch.device) -> float:
@@ -126,72 +140,74 @@ def clock(device: torch.device) -> float:
     return time.perf_counter()
 
 
-def whole_steps(trainer: Trainer, clips: FaceClips, steps: int) -> dict[str, float]:
+def whole_steps(trainer: Trainer, material: PairSource, steps: int) -> dict[str, float]:
     """Pairs a second of whole training steps, seconds of the first one (compilation), and the most memory."""
     device = trainer.device
     start = clock(device)
-    trainer.train_step(clips)
+    trainer.train_step(material)
     first = clock(device) - start
     for _ in range(min(WARM_UP, steps)):
-        trainer.train_step(clips)
+        trainer.train_step(material)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     start = clock(device)
     for _ in range(steps):
-        trainer.train_step(clips)
+        trainer.train_step(material)
     seconds = (clock(device) - start) / steps
     memory = torch.cuda.max_memory_allocated(device) / 2**30 if device.type == "cuda" else 0.0
     return {"pairs_per_second": trainer.pipeline.run.batch / seconds, "ms_per_step": 1e3 * seconds, "first_step_s": first, "memory_gib": memory}
 
 
-def module_work(trainer: Trainer, clips: FaceClips) -> Iterator[tuple[str, Callable[[], list[Tensor]]]]:
+def module_work(trainer: Trainer, material: PairSource) -> Iterator[tuple[str, Callable[[], list[Tensor]]]]:
     """Each module with what it is called with in one step."""
-    model, step = trainer.model, trainer.generator_step
-    pairs, transform = trainer.pairs(clips)
-    count = len(pairs)
-    images = torch.cat([pairs.source, pairs.driving, transform.warp_image(pairs.driving)])
+    model, step = trainer.model, trainer.objective
+    assert isinstance(model, MMFAModel)
+    assert isinstance(step, AnimationObjective)
+    pairs, transform = trainer.batch(material)
+    count, first, target = len(pairs), pairs.source[IMAGE], pairs.driving[IMAGE]
+    images = torch.cat([first, target, transform.warp_image(target)])
     with torch.no_grad():
-        canonical = model.keypoint_detector(pairs.source)
-        shapes = torch.cat([pairs.source_shape, pairs.driving_shape, pairs.driving_shape])
+        canonical = model.keypoint_detector(first)
+        shapes = torch.cat([pairs.source["shape"], *[pairs.driving["shape"]] * 2])
         feature = model.expression(images, shapes)
-        volume = model.appearance_extractor(pairs.source).detach()
+        volume = model.appearance_extractor(first).detach()
         frame = torch.eye(3, device=images.device).expand(count, 3, 3)
         flow, occlusion, hint, surface = model.dense_motion(volume, canonical, canonical + 0.1, frame)
     four = feature.repeat(2, 1)[: 4 * count]
-    results = [pairs.driving.clone().requires_grad_(True)]
+    results = [target.clone().requires_grad_(True)]
     moving = volume.clone().requires_grad_(True)
     yield "keypoint_detector (3 images)", lambda: [model.keypoint_detector(images)]
     yield "affine_estimator (3)", lambda: list(model.affine_estimator(images))
     yield "expression_encoder (3)", lambda: [model.expression(images, shapes)]
     yield "expression_decoder (4)", lambda: [model.expression_decoder(four, canonical.repeat(4, 1, 1))]
-    yield "appearance_extractor", lambda: [model.appearance_extractor(pairs.source)]
+    yield "appearance_extractor", lambda: [model.appearance_extractor(first)]
     yield "dense_motion", lambda: list(model.dense_motion(moving, canonical, canonical + 0.1, frame))
-    yield "generator", lambda: list(model.generator(moving, flow, occlusion, hint, pairs.source, surface))
+    yield "generator", lambda: list(model.generator(moving, flow, occlusion, hint, first, surface))
     window = step.weights.window
-    result, driving = (windowed(image, window, (0.5, 0.5)) for image in (results[0], pairs.driving))
-    perceptual, both = step.frozen.perceptual, torch.cat([driving, result])
+    result, driving = (windowed(image, window, (0.5, 0.5)) for image in (results[0], target))
+    perceptual, both = step.judges.perceptual, torch.cat([driving, result])
     shown = [both]
-    if isinstance(trainer.discriminator, PerceptualDiscriminator):
+    if isinstance(trainer.critic, PerceptualDiscriminator):
         shown = [x.detach().requires_grad_(True) for x in judged(perceptual(both))]
-    yield "discriminator (2)", lambda: [trainer.discriminator(*shown)[0]]
+    yield "discriminator (2)", lambda: [trainer.critic(*shown)[0]]
     coarse, levels = [torch.nn.functional.avg_pool2d(results[0], k) for k in (4, 2)], step.weights.levels
 
     def judge() -> list[Tensor]:
         finest = perceptual_loss(perceptual, result, driving, levels[-1])
-        return [multi_scale_perceptual_loss(perceptual, coarse, pairs.driving, levels[:-1]) + finest]
+        return [multi_scale_perceptual_loss(perceptual, coarse, target, levels[:-1]) + finest]
 
     yield "VGG-16, all levels", judge
-    if step.frozen.landmarks is not None:
-        detect = step.frozen.landmarks
+    if step.judges.landmarks is not None:
+        detect = step.judges.landmarks
         region = torch.rand(count, 3, REGION_SIDE, REGION_SIDE, device=images.device, requires_grad=True)
         yield "landmark network (result)", lambda: [detect(region)]
 
 
-def by_module(trainer: Trainer, clips: FaceClips, repeats: int) -> dict[str, dict[str, float]]:
+def by_module(trainer: Trainer, material: PairSource, repeats: int) -> dict[str, dict[str, float]]:
     """Milliseconds forward and backward of each module alone."""
     found: dict[str, dict[str, float]] = {}
     device = trainer.device
-    for name, work in module_work(trainer, clips):
+    for name, work in module_work(trainer, material):
         forward = backward = 0.0
         for number in range(repeats + 2):
             with trainer.precision():
@@ -207,13 +223,15 @@ def by_module(trainer: Trainer, clips: FaceClips, repeats: int) -> dict[str, dic
     return found
 
 
-def slowest_kernels(trainer: Trainer, clips: FaceClips, count: int, steps: int = 3) -> list[dict[str, Any]]:
+def slowest_kernels(
+    trainer: Trainer, material: PairSource, count: int, steps: int = 3
+) -> list[dict[str, Any]]:
     """The kernels (on a CPU: operators) whole steps spend most time in, slowest first: milliseconds a step, share of all, calls a step."""
     gpu = trainer.device.type == "cuda"
     kinds = [ProfilerActivity.CUDA] if gpu else [ProfilerActivity.CPU]
     with profile(activities=kinds) as found:
         for _ in range(steps):
-            trainer.train_step(clips)
+            trainer.train_step(material)
         clock(trainer.device)
     times = [(e.self_device_time_total if gpu else e.self_cpu_time_total, e.count, e.key) for e in found.key_averages()]
     total = sum(t for t, _, _ in times)
@@ -262,27 +280,28 @@ def main() -> int:
     options = parser.parse_args()
     device = resolve_device(options.device)
     sizes = sizes_of(options.preset)
-    as_in_training(device)
+    as_training_runs(device)
     clips = random_clips(sizes.image, device)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
     print(f"{options.preset}, batch {options.batch}, {options.steps} steps, {name}, torch {torch.__version__}", flush=True)
     rows: list[dict[str, Any]] = []
     for levers in settings(options):
-        trainer = make_trainer(sizes, levers, options.batch, device)
-        figures = whole_steps(trainer, clips, options.steps)
+        trainer = make_trainer(options.preset, levers, options.batch, device)
+        material = source(trainer, clips)
+        figures = whole_steps(trainer, material, options.steps)
         rows.append({"levers": attrs.asdict(levers), **figures})
         speed = f"{figures['pairs_per_second']:8.1f} images/s  {figures['ms_per_step']:8.1f} ms  {figures['memory_gib']:5.1f} GiB"
         print(f"{speed}  {levers}", flush=True)
     modules: dict[str, dict[str, float]] = {}
     if not options.no_modules:
         if trainer.pipeline.run.graphs:  # recordings take the shapes of training alone
-            trainer = make_trainer(sizes, attrs.evolve(levers, graphs=False), options.batch, device)
-        modules = by_module(trainer, clips, max(2, options.steps // 4))
+            trainer = make_trainer(options.preset, attrs.evolve(levers, graphs=False), options.batch, device)
+        modules = by_module(trainer, material, max(2, options.steps // 4))
     total = sum(m["forward_ms"] + m["backward_ms"] for m in modules.values())
     for part, ms in sorted(modules.items(), key=lambda item: -sum(item[1].values())):
         share = (ms["forward_ms"] + ms["backward_ms"]) / total
         print(f"{part:<30} {ms['forward_ms']:8.2f} ms forward {ms['backward_ms']:8.2f} ms backward {100 * share:5.1f} %")
-    kernels = slowest_kernels(trainer, clips, options.kernels) if options.kernels else []
+    kernels = slowest_kernels(trainer, material, options.kernels) if options.kernels else []
     for row in kernels:
         print(f"{row['ms']:8.2f} ms {100 * row['share']:5.1f} % {row['calls']:7.1f} calls  {row['kernel'][:150]}")
     if options.json:

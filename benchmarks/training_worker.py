@@ -11,11 +11,12 @@ import torch
 from torch import Tensor, distributed
 from torch.nn.parallel import DistributedDataParallel
 
-from benchmarks.training_speed import Levers, as_in_training, clock, make_trainer, random_clips, sizes_of, whole_steps
+from benchmarks.training_speed import Levers, clock, make_trainer, random_clips, sizes_of, source, whole_steps
 from pipelines.engines.ray_train import Place
-from pipelines.training.dataset import FaceClips
 from pipelines.training.group import Group
 from pipelines.training.loop import weighted
+from pipelines.training.pairs import PairSource
+from pipelines.training.session import as_training_runs
 from pipelines.training.trainer import Trainer
 
 REPEATS = 10
@@ -36,7 +37,7 @@ class Setting:
 def measure(setting: Setting, place: Place) -> dict[str, Any]:
     """Every worker's part; what the first one returns speaks of all of them. Times in milliseconds a step."""
     torch.set_num_threads(max(1, torch.get_num_threads() // place.world))
-    as_in_training(place.device)
+    as_training_runs(place.device)
     timed = timings(setting, place)
     gc.collect()  # the timed networks go before others are made
     curves = {"losses": loss_curve(setting, place), "losses_by_pair": loss_curve(setting, place, by_pair=True)}
@@ -49,13 +50,13 @@ def measure(setting: Setting, place: Place) -> dict[str, Any]:
 
 def timings(setting: Setting, place: Place) -> dict[str, Any]:
     """Steps with and without synchronisation, the input and the all-reduce alone."""
-    trainer, clips = _start(setting, place, setting.batch * place.world, Levers(compile=setting.compile, graphs=setting.graphs))
-    together = whole_steps(trainer, clips, setting.steps)
-    pairs = _input_ms(trainer, clips, setting.steps)
+    trainer, material = _start(setting, place, setting.batch * place.world, Levers(compile=setting.compile, graphs=setting.graphs))
+    together = whole_steps(trainer, material, setting.steps)
+    pairs = _input_ms(trainer, material, setting.steps)
     all_reduce = _all_reduce_ms(trainer)
     with _unsynchronised(trainer):
         _meet(trainer)
-        alone = whole_steps(trainer, clips, setting.steps)
+        alone = whole_steps(trainer, material, setting.steps)
     names = ("ms_per_step", "memory_gib", "first_step_s", "alone", "pairs")
     mine = [together["ms_per_step"], together["memory_gib"], together["first_step_s"], alone["ms_per_step"], pairs]
     everyone = dict(zip(names, _of_all(trainer.group, mine, trainer.device).T.tolist(), strict=True))
@@ -80,45 +81,46 @@ def loss_curve(setting: Setting, place: Place, seed: int = 0, by_pair: bool = Fa
     by_pair: no loss of a pair depends on the others of its batch (batch norms at rest, eq. 7 not centred), so that it makes no difference
     which worker has it.
     """
-    trainer, clips = _start(setting, place, setting.batch, Levers(centred=not by_pair), seed)
+    trainer, material = _start(setting, place, setting.batch, Levers(centred=not by_pair), seed)
     if by_pair:
         trainer.model.eval()
     curve: dict[str, list[float]] = {}
     for _ in range(setting.loss_steps):
-        losses = {name: float(trainer.group.mean(value.float())) for name, value in trainer.train_step(clips).items()}
-        for name, value in {**losses, "total": weighted(losses, trainer.pipeline)}.items():
+        losses = {name: float(trainer.group.mean(value.float())) for name, value in trainer.train_step(material).items()}
+        for name, value in {**losses, "total": weighted(losses, trainer.recipe.weights)}.items():
             curve.setdefault(name, []).append(value)
     return curve
 
 
 def gradient_bytes(trainer: Trainer) -> int:
     """Bytes of all gradients of a step, of the networks and the discriminator."""
-    return sum(p.numel() * p.element_size() for module in (trainer.model, trainer.discriminator) for p in module.parameters())
+    return sum(p.numel() * p.element_size() for module in (trainer.model, trainer.critic) for p in module.parameters())
 
 
-def _start(setting: Setting, place: Place, batch: int, levers: Levers, seed: int = 0) -> tuple[Trainer, FaceClips]:
+def _start(setting: Setting, place: Place, batch: int, levers: Levers, seed: int = 0) -> tuple[Trainer, PairSource]:
     """The same clips, judges and networks on every worker, however many there are."""
     sizes = sizes_of(setting.preset)
     torch.manual_seed(0)
     clips = random_clips(sizes.image, place.device)
-    trainer = make_trainer(sizes, levers, batch, place.device, Group(place.rank, place.world), seed)
-    return trainer, clips
+    group = Group(place.rank, place.world)
+    trainer = make_trainer(setting.preset, levers, batch, place.device, group, seed)
+    return trainer, source(trainer, clips)
 
 
 def _unsynchronised(trainer: Trainer) -> contextlib.ExitStack:
     """Both networks' gradients and batch statistics stay with each worker inside the block."""
     stack = contextlib.ExitStack()
-    for module in (trainer.generator_step, trainer.judge):
+    for module in (trainer.objective, trainer.judge):
         if isinstance(module, DistributedDataParallel):
             stack.enter_context(module.no_sync())
     return stack
 
 
-def _input_ms(trainer: Trainer, clips: FaceClips, repeats: int) -> float:
-    trainer.pairs(clips)
+def _input_ms(trainer: Trainer, material: PairSource, repeats: int) -> float:
+    trainer.batch(material)
     begun = clock(trainer.device)
     for _ in range(repeats):
-        trainer.pairs(clips)
+        trainer.batch(material)
     return 1e3 * (clock(trainer.device) - begun) / repeats
 
 

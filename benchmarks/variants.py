@@ -19,14 +19,12 @@ from rich.console import Console
 
 from mmfa_components.errors import ConfigError, MMFAError, did_you_mean
 from pipelines.config.load import read_toml
-from pipelines.stages.components import resolve_device
-from pipelines.training.judges import frozen_networks
-from pipelines.training.schema import Data, TrainPipeline
-from pipelines.training.session import run_session
-from pipelines.training.step import Frozen
+from pipelines.training.schema import Data, TrainPipeline, train_schema
+from pipelines.training.session import NO_JUDGES, run_session
 from plugins.mmfa import presets
 from plugins.mmfa.presets import Sizes, preset, preset_of
 from plugins.mmfa.sizes import size_table
+from plugins.mmfa.training.options import Options
 
 TABLES = ("losses", "schedule", "optimiser")
 FIGURES = ("psnr", "landmark_distance", "mouth", "eyes")
@@ -74,7 +72,9 @@ def read_variants(path: Path, base: TrainPipeline) -> list[Variant]:
     return variants
 
 
-def compare(variants: list[Variant], out: Path, console: Console, frozen: Frozen | None = None) -> list[dict[str, Any]]:
+def compare(
+    variants: list[Variant], out: Path, console: Console, judges: Any = NO_JUDGES
+) -> list[dict[str, Any]]:
     """Train each variant that has no result yet; a row of figures each."""
     rows: list[dict[str, Any]] = []
     for variant in variants:
@@ -92,7 +92,7 @@ def compare(variants: list[Variant], out: Path, console: Console, frozen: Frozen
             console.print(f"{variant.name}: {row['parameters']} parameters, {row['gmac']} GMAC per driven frame")
             run = attrs.evolve(variant.pipeline.run, folder=str(out / variant.name))
             pipeline = attrs.evolve(variant.pipeline, run=run)
-            result = run_session(pipeline, console, frozen=frozen or frozen_networks(pipeline, resolve_device(run.device)))
+            result = run_session(pipeline, console, judges=judges)
             if result.interrupted:
                 raise KeyboardInterrupt
             found = {"pairs": result.samples, "pairs_per_second": round(result.images_per_second, 1), **result.figures}
@@ -127,7 +127,7 @@ def main() -> int:
     parser.add_argument("--device", default="auto")
     options = parser.parse_args()
     console = Console(highlight=False, markup=False, soft_wrap=True)
-    base = TrainPipeline(data=Data(folder=options.data))
+    base = train_schema(Options)(data=Data(folder=options.data))
     run = attrs.evolve(base.run, minutes=options.minutes, batch=options.batch, device=options.device, picture=0, save=0, tensorboard=False)
     base = attrs.evolve(base, run=run, model=attrs.evolve(base.model, preset=options.preset, start=options.start))
     try:

@@ -24,18 +24,18 @@ def work(config: dict[str, Any], place: Place) -> dict[str, Any]:
     torch.set_num_threads(1)
     step, marker = Trainer.train_step, Path(config["marker"])
 
-    def watched(self: Any, clips: Any) -> Any:
+    def watched(self: Any, material: Any) -> Any:
         if self.step == config["die"] and place.rank == 1 and not marker.exists():
             marker.touch()
             os.kill(os.getpid(), signal.SIGKILL)
-        return step(self, clips)
+        return step(self, material)
 
     Trainer.train_step = watched  # type: ignore[method-assign]
 
     def saved(folder: Path, number: int) -> None:
         place.keep(folder, ("checkpoint.pt",), number)
 
-    result = run_session(config["pipeline"], Console(), Group(place.rank, place.world), place.device, frozen=tiny.frozen(), saved=saved)
+    result = run_session(config["pipeline"], Console(), Group(place.rank, place.world), place.device, judges=tiny.judges(), saved=saved)
     return attrs.asdict(result)
 
 

@@ -11,13 +11,14 @@ import torch
 from torch import distributed, nn
 
 from pipelines.training.group import Group
-from pipelines.training.schema import Losses
 from pipelines.training.trainer import Trainer
+from plugins.mmfa.training.options import Losses
+from plugins.mmfa.training.recipe import MMFARecipe
 
 
 def still_norms(trainer: Trainer) -> None:
     """Norms use their running statistics, so that a step does not depend on how the batch is cut."""
-    for module in trainer.generator_step.modules():
+    for module in trainer.objective.modules():
         if isinstance(module, nn.BatchNorm2d | nn.BatchNorm3d | nn.BatchNorm1d):
             module.eval()
 
@@ -26,10 +27,10 @@ def gradients(group: Group, seed: int) -> dict[str, torch.Tensor]:
     """Gradients of one step of 8 pairs, averaged over the group."""
     losses = Losses(landmarks=0.0, centred=False)  # the mean over a batch depends on how it is cut, too
     made = tiny.pipeline(Path("unused"), batch=8, seed=seed, precision="float32", losses=losses)
-    trainer = Trainer(tiny.SIZES, made, tiny.frozen(), torch.device("cpu"), group)
+    trainer = tiny.trainer(made, group=group)
     still_norms(trainer)
-    pairs, transform = trainer.pairs(tiny.clips())
-    total, _, _ = trainer.generator_step(pairs, transform, None, 0.0)
+    pairs, transform = trainer.batch(tiny.source())
+    total, _, _ = trainer.objective(pairs, transform, trainer.moment, None)
     total.backward()
     return {name: p.grad for name, p in trainer.model.named_parameters() if p.grad is not None}
 
@@ -45,9 +46,8 @@ def main() -> int:
         distributed.destroy_process_group()
         return 0
     from pipelines import run
-    from pipelines.training import session
 
-    session.frozen_networks = lambda *_: tiny.frozen()
+    MMFARecipe.judges = lambda *_: tiny.judges()  # type: ignore[method-assign]
     os.environ["MMFA_WEIGHTS"] = sys.argv[2]  # an empty file there stands for VGG
     return run.main(sys.argv[3:])
 

@@ -29,13 +29,16 @@ def load(path: Path, overrides: Sequence[str], registry: Registry) -> TrainPlan:
     from pipelines.stages.components import resolve_device
 
     faults = Faults()
-    spec = named_recipe(RECIPE, path, overrides, ("model", "system"), registry, faults)
+    spec = named_recipe(RECIPE, path, overrides, TrainPipeline, "model.system", registry, faults)
     pipeline = read_pipeline(path, overrides, train_schema(spec.options), faults)
+    options = pipeline.options(spec.options)
     recipe: TrainingRecipe | None = None
     try:
-        recipe = made(spec, pipeline.options(spec.options), registry)
+        recipe = known = made(spec, options, registry)
     except MMFAError as error:
         faults.add_error(error, "model.preset")
+        plain = attrs.evolve(options.model, preset=type(options.model)().preset)
+        known = made(spec, attrs.evolve(options, model=plain), registry)  # for the other checks
     checks: list[tuple[str, Callable[[], object]]] = [
         ("run.device", lambda: resolve_device(pipeline.run.device)),
         ("data.folder", lambda: DatasetIndex.read(Path(pipeline.data.folder))),
@@ -46,7 +49,7 @@ def load(path: Path, overrides: Sequence[str], registry: Registry) -> TrainPlan:
         except MMFAError as error:
             faults.add_error(error, where)
     _check_model(pipeline, recipe, faults)
-    _check_files(pipeline, recipe, registry, faults)
+    _check_files(pipeline, known, registry, faults)
     _check_scale(pipeline, faults)
     faults.raise_if_any(str(path))
     return TrainPlan(pipeline, path)
@@ -56,17 +59,18 @@ def named_recipe(
     kind: str,
     path: Path,
     overrides: Sequence[str],
-    key: tuple[str, ...],
+    schema: type[Any],
+    key: str,
     registry: Registry,
     faults: Faults,
 ) -> ComponentSpec:
-    """The recipe of the system that a file names at TOML path ``key``, "" for the default one.
+    """The recipe of the system that a file names by ``key``, "" for the default one.
 
-    For a system that is unknown, which is noted in ``faults``, it is the default one's, so that the
+    schema: of such files, without a recipe's own keys. For a system that is unknown, which is noted in ``faults``, it is the default one's, so that the
     rest of the file can be checked.
     """
-    value: Any = apply_overrides(read_toml(path), overrides, Faults())
-    for name in key:
+    value: Any = apply_overrides(read_toml(path), overrides, Faults(), schema)
+    for name in key.split("."):
         value = value.get(name, "") if isinstance(value, dict) else ""
     default = registry.default("animator")
     if isinstance(value, str) and value:
@@ -76,8 +80,8 @@ def named_recipe(
             what = error.what
             if ("animator", value) in registry.components:
                 what = f"animator {value!r} brings no recipe to train by"
-            faults.keys.append(key)
-            faults.add(".".join(key), what, error.fix)
+            faults.keys.append(tuple(key.split(".")))
+            faults.add(key, what, error.fix)
     return registry.spec(kind, default)
 
 
@@ -125,10 +129,10 @@ def _check_scale(pipeline: TrainPipeline, faults: Faults) -> None:
 
 
 def _check_files(
-    pipeline: TrainPipeline, recipe: TrainingRecipe | None, registry: Registry, faults: Faults
+    pipeline: TrainPipeline, recipe: TrainingRecipe, registry: Registry, faults: Faults
 ) -> None:
     given = check_weights(pipeline.weights, registry, faults)
-    for name in () if recipe is None else recipe.needs:
+    for name in recipe.needs:
         known = registry.weights.get(name)
         if known is not None and name not in given and not known.path.is_file():
             what = "is needed for the losses, but is not there"

@@ -27,7 +27,7 @@ def load(path: Path, overrides: Sequence[str], registry: Registry) -> VAEPlan:
     from pipelines.stages.components import resolve_device
 
     faults = Faults()
-    spec = named_recipe(RECIPE, path, overrides, ("system",), registry, faults)
+    spec = named_recipe(RECIPE, path, overrides, VAEPipeline, "system", registry, faults)
     schema = schema_with(VAEPipeline, spec.options)
     pipeline: VAEPipeline = read_pipeline(path, overrides, schema, faults)
     checks: list[tuple[str, Callable[[], object]]] = [

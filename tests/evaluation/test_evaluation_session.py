@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from functools import partial
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import attrs
 import pytest
 import torch
 from rich.console import Console
-from tiny_training import SIDE, frozen, use_tiny_preset, write_dataset
+from tiny_training import SIDE, judges, use_tiny_preset, write_dataset
 
 from mmfa_components.errors import ConfigError, PluginError
 from mmfa_components.kinds import ComponentSpec, Context, MetricFacts
@@ -268,7 +267,8 @@ def test_variants_are_trained_alike_and_measured_side_by_side(tmp_path: Path, tr
     assert SIDE == 64
 
     def train(plan: Any, registry: Registry, console: Console) -> Any:
-        return report_of(plan.pipeline, partial(run_session, frozen=frozen())(plan.pipeline, console), console)
+        result = run_session(plan.pipeline, console, judges=judges())
+        return report_of(plan.pipeline, result, registry, console)
 
     report = ablate(plan, registry, console, train)
     assert report.exit_code == 0, report.evaluation and report.evaluation.failures
@@ -291,4 +291,4 @@ def test_unequal_budgets_are_faults(tmp_path: Path, training: Path, clip: Path) 
     told = str(caught.value)
     assert "'a' is the name of two rows" in told
     assert "changes the data, the model, the optimiser or the run" in told
-    assert "the landmark loss would start at step 2000 of 2" in told
+    assert "the loss 'landmarks' would start at step 2000 of 2" in told

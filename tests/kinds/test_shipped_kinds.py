@@ -18,8 +18,10 @@ from pipelines.config.load import read_pipeline, read_toml
 from pipelines.datasets.schema import DatasetPipeline
 from pipelines.kinds import MODULES, kind_of
 from pipelines.kinds.train import KIND as TRAIN
-from pipelines.training.schema import TrainPipeline
+from pipelines.training.schema import schema_with, train_schema
 from pipelines.training.vae_schema import VAEPipeline
+from plugins.mmfa.training.options import Options
+from plugins.mmfa.training.vae import Options as VAEOptions
 
 
 @pytest.mark.parametrize("path", sorted(SHIPPED.glob("*.toml")), ids=lambda p: p.stem)
@@ -46,8 +48,8 @@ def missing_keys(schema: type[Any], table: dict[str, Any], path: str = "") -> li
             "prepare_dataset", DatasetPipeline, {"face.smooth", "face.detector.options", "face.landmarks.options", "rotation.options"},
             {"inputs", "description"},
         ),
-        ("train", TrainPipeline, set(), {"description"}),
-        ("train_vae", VAEPipeline, set(), {"description"}),
+        ("train", train_schema(Options), set(), {"description"}),
+        ("train_vae", schema_with(VAEPipeline, VAEOptions), set(), {"description"}),
     ],
 )  # fmt: skip
 def test_defaults_are_written_out_as_they_are(name: str, schema: type[Any], free: set[str], other: set[str]) -> None:

@@ -5,18 +5,18 @@ from __future__ import annotations
 import pytest
 import torch
 from test_trainer import trainer
-from tiny_training import SIDE, clips
+from tiny_training import SIDE, source
 
 from mmfa_components.errors import TrainingError
 from pipelines.run import main
-from pipelines.training.schema import Model
+from plugins.mmfa.training.options import Model
 
 
 def test_what_is_not_named_stays_as_it_is_to_the_last_buffer() -> None:
-    made = trainer(model=Model("tiny", trained=("generator", "dense_motion.occlusion")))
+    made = trainer(model=Model(preset="tiny", trained=("generator", "dense_motion.occlusion")))
     before = {name: value.clone() for name, value in made.model.state_dict().items()}
     for _ in range(3):
-        losses = made.train_step(clips())
+        losses = made.train_step(source())
     assert "equivariance" in losses  # told, though nothing learns from it
     changed = {name for name, value in made.model.state_dict().items() if not torch.equal(value, before[name])}
     assert {name.split(".")[0] for name in changed} == {"generator", "dense_motion"}
@@ -26,23 +26,23 @@ def test_what_is_not_named_stays_as_it_is_to_the_last_buffer() -> None:
 
 
 def test_going_on_with_some_networks_is_the_same_as_never_having_stopped() -> None:
-    unbroken, first, second = (trainer(model=Model("tiny", trained=("generator",))) for _ in range(3))
+    unbroken, first, second = (trainer(model=Model(preset="tiny", trained=("generator",))) for _ in range(3))
     for _ in range(4):
-        unbroken.train_step(clips())
+        unbroken.train_step(source())
     for _ in range(2):
-        first.train_step(clips())
+        first.train_step(source())
     second.restore(first.state(), "here")
     for _ in range(2):
-        second.train_step(clips())
+        second.train_step(source())
     one, other = unbroken.model.state_dict(), second.model.state_dict()
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
 def test_running_statistics_stay_and_training_sees_what_is_used() -> None:
-    made = trainer(model=Model("tiny", norms="running", start="given"))
+    made = trainer(model=Model(preset="tiny", norms="running", start="given"))
     parts = ("running_mean", "running_var", "num_batches_tracked")
     before = {name: value.clone() for name, value in made.model.state_dict().items()}
-    made.train_step(clips())
+    made.train_step(source())
     after = made.model.state_dict()
     assert all(torch.equal(after[name], before[name]) for name in before if name.endswith(parts))
     assert not torch.equal(after["generator.flatten.norm.weight"], before["generator.flatten.norm.weight"])  # its factor is trained
@@ -60,10 +60,10 @@ def test_running_statistics_need_a_file_to_come_from(capsys: pytest.CaptureFixtu
 
 def test_a_name_of_nothing_is_refused_with_the_nearest_one() -> None:
     with pytest.raises(TrainingError, match="'generater'") as caught:
-        trainer(model=Model("tiny", trained=("generater",)))
+        trainer(model=Model(preset="tiny", trained=("generater",)))
     assert "generator" in caught.value.fix
     with pytest.raises(TrainingError, match="nothing to train"):
-        trainer(model=Model("tiny", trained=("expression_pose",)))  # fitted, not trained
+        trainer(model=Model(preset="tiny", trained=("expression_pose",)))  # fitted, not trained
 
 
 def test_a_plan_tells_wrong_names_and_an_unknown_preset_once(capsys: pytest.CaptureFixture[str]) -> None:

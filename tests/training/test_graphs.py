@@ -5,29 +5,29 @@ from __future__ import annotations
 import pytest
 import torch
 from test_trainer import trainer
-from tiny_training import clips
+from tiny_training import source
 from torch import nn
 
 from pipelines.training import trainer as training
 from pipelines.training.buffers import buffers_kept
 from pipelines.training.graphs import inputs_seen
 from pipelines.training.group import Group
-from pipelines.training.step import AnimationStep
 from plugins.mmfa.model import PARTS
+from plugins.mmfa.training.objective import AnimationObjective
 
 
 def test_inputs_of_every_network_are_seen_with_their_wish_for_gradients() -> None:
     made = trainer()
-    assert isinstance(made.generator_step, AnimationStep)
-    pairs, transform = made.pairs(clips())
-    with inputs_seen(made.model) as seen:
-        made.generator_step(pairs, transform)
+    assert isinstance(made.objective, AnimationObjective)
+    pairs, transform = made.batch(source())
+    with inputs_seen(made.model, PARTS) as seen:
+        made.recipe.rehearse(made.objective, pairs, transform)
     assert set(seen) == set(PARTS)
     assert not any(x.requires_grad for x in seen["expression_encoder"])
     assert all(x.requires_grad and x.is_leaf for x in seen["dense_motion"])
     assert seen["keypoint_detector"][0].shape == (3 * len(pairs), 3, 64, 64)
     assert seen["expression_decoder"][1].shape[0] == 4 * len(pairs)
-    with inputs_seen(made.model) as later:
+    with inputs_seen(made.model, PARTS) as later:
         pass
     assert later == {}
 
@@ -55,15 +55,15 @@ def test_the_recording_comes_once_and_before_the_processes_are_joined(monkeypatc
             return module
 
     made.group = Watched()
-    monkeypatch.setattr(training, "record_networks", lambda model, forward, precision: (order.append("recorded"), forward()))
+    monkeypatch.setattr(training, "record_networks", lambda model, parts, forward, precision: (order.append("recorded"), forward()))
     monkeypatch.setattr(training, "record_function", lambda function, sample: function)
     for _ in range(2):
-        made.train_step(clips())
-    assert order == ["recorded", "joined AnimationStep", "joined PatchDiscriminator"]
+        made.train_step(source())
+    assert order == ["recorded", "joined AnimationObjective", "joined PatchDiscriminator"]
 
 
 def test_without_a_gpu_the_option_changes_nothing() -> None:
     plain, asked = trainer(), trainer(graphs=True)
     for _ in range(2):
-        one, other = plain.train_step(clips()), asked.train_step(clips())
+        one, other = plain.train_step(source()), asked.train_step(source())
     assert all(torch.equal(one[name], other[name]) for name in one)

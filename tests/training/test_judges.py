@@ -7,15 +7,28 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save_file
-from tiny_training import pipeline
+from tiny_training import pipeline, use_tiny_preset
 
 from mmfa_components.errors import WeightsError
 from mmfa_components.losses.perceptual import VGGFeatures, perceptual_loss
-from pipelines.training.judges import FACE_SCALE, FaceFeatures, frozen_networks
-from pipelines.training.schema import Losses
+from mmfa_components.registry import load_registry
+from pipelines.training.schema import TrainPipeline
+from pipelines.training.systems import recipe_of
+from plugins.mmfa.training.judges import FACE_SCALE, FaceFeatures, Judges
+from plugins.mmfa.training.options import Losses
 from plugins.packaged.sface import SFaceNetwork
 
 CPU = torch.device("cpu")
+
+
+def frozen_networks(made: TrainPipeline, device: torch.device) -> Judges:
+    """The judges as a training run loads them."""
+    use_tiny_preset()
+    registry = load_registry()
+    context = registry.context(device, torch.float32, {k: Path(v) for k, v in made.weights.items()})
+    found = recipe_of(made, registry).judges(context, True)
+    assert isinstance(found, Judges)
+    return found
 
 
 @pytest.fixture

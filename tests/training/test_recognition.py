@@ -7,7 +7,7 @@ import torch
 from mmfa_components.geometry.squares import crop_squares
 from mmfa_components.losses.guide import GUIDE
 from mmfa_components.losses.recognition import recognition_loss
-from pipelines.training.recognition import PLACES, SEEN, Recogniser
+from plugins.mmfa.training.judges import PLACES, SEEN, Recogniser
 from plugins.packaged.sface import FIVE, SIDE, TEMPLATE, SFace, SFaceNetwork, similarity_squares
 
 SHARP = 256

@@ -2,14 +2,14 @@
 
 import attrs
 import torch
+from test_pairs import make_pairs, relabelled
 from tiny_training import clips
 
 from mmfa_components.geometry.rotations import euler_to_matrix
 from mmfa_components.geometry.shape import SHAPE_POINTS
 from mmfa_components.losses.guide import CANONICAL_UNITS, GUIDE
-from pipelines.training.dataset import InMemory
-from pipelines.training.pairs import draw_pairs, make_pairs
-from pipelines.training.reshape import BUMPS, NUMBERS, PUSH, Bumps, bumps_on_heads, posed
+from mmfa_components.training.reshape import BUMPS, NUMBERS, PUSH, Bumps, bumps_on_heads, posed
+from pipelines.training.pairs import draw_pairs
 from pipelines.training.schema import Data
 
 CPU = torch.device("cpu")
@@ -60,18 +60,18 @@ def test_picture_landmarks_and_shape_change_alike() -> None:
     picture[0, 0, 35:38, 27:30] = 60
     picture[0, 0, 36, 28] = 255
     shape = 5 * torch.randn(1, len(SHAPE_POINTS), 3, generator=torch.Generator().manual_seed(6))
-    data = attrs.evolve(data, images=InMemory(picture), guide=place, place=torch.tensor([[32.0, 32.0, 30.0]]), shape=shape)
+    data = relabelled(data, picture, guide=place, place=torch.tensor([[32.0, 32.0, 30.0]]), shape=shape)
     options = Data(moved=0.0, jitter=0.0, flip=False, reshaped=1.0)
     made = attrs.evolve(draw_pairs(data, 24, torch.Generator().manual_seed(2), options), moved=torch.zeros(24, dtype=torch.bool))
     pairs = make_pairs(data, made, CPU)
-    torch.testing.assert_close(pairs.source, pairs.driving)  # twice the same frame, the same new face
-    assert (pairs.source_shape - data.shape).abs().max() > 0.1
+    torch.testing.assert_close(pairs.source["image"], pairs.driving["image"])  # twice the same frame, the same new face
+    assert (pairs.source["shape"] - data.labels["shape"]).abs().max() > 0.1
     moved_by = []
     for i in range(24):
-        y, x = divmod(int(pairs.driving[i, 0].argmax()), 64)
+        y, x = divmod(int(pairs.driving["image"][i, 0].argmax()), 64)
         found = torch.tensor([x + 0.5, y + 0.5]) / 32 - 1
-        assert (pairs.driving_guide[i, 0] - found).abs().max() < 2.5 / 64
-        moved_by.append((pairs.driving_guide[i, 0] - (torch.tensor([28.5, 36.5]) / 32 - 1)).abs().max())
+        assert (pairs.driving["guide"][i, 0] - found).abs().max() < 2.5 / 64
+        moved_by.append((pairs.driving["guide"][i, 0] - (torch.tensor([28.5, 36.5]) / 32 - 1)).abs().max())
     assert max(moved_by) > 2 / 64
 
 
@@ -79,10 +79,10 @@ def test_only_the_share_that_is_asked_for() -> None:
     data = clips((8,))
     made = draw_pairs(data, 64, torch.Generator().manual_seed(4), Data(moved=0.0, jitter=0.0, flip=False, reshaped=0.5))
     pairs, plain = make_pairs(data, made, CPU), data.frames(made.frames[:, 0])
-    changed = (pairs.source_shape - plain.shape).abs().amax((1, 2)) > 1e-6
+    changed = (pairs.source["shape"] - plain["shape"]).abs().amax((1, 2)) > 1e-6
     assert torch.equal(changed, made.reshaped)
     assert 16 < int(changed.sum()) < 48
-    same = (pairs.source - plain.rgb.float() / 255).abs().amax((1, 2, 3)) < 1e-6
+    same = (pairs.source["image"] - plain["image"].float() / 255).abs().amax((1, 2, 3)) < 1e-6
     assert bool(same[~made.reshaped].all())
     assert not bool(draw_pairs(data, 64, torch.Generator().manual_seed(4), Data()).reshaped.any())
 
@@ -90,6 +90,6 @@ def test_only_the_share_that_is_asked_for() -> None:
 def test_a_tint_changes_one_channel_of_both_images() -> None:
     data = clips((2,))
     made = draw_pairs(data, 8, torch.Generator().manual_seed(3), Data(jitter=0.0, tint=0.2, moved=0.0, flip=False))
-    pairs, plain = make_pairs(data, made, CPU), data.frames(made.frames[:, 0]).rgb.float() / 255
+    pairs, plain = make_pairs(data, made, CPU), data.frames(made.frames[:, 0])["image"].float() / 255
     assert not bool(made.colour[:, :3].any())
-    torch.testing.assert_close(pairs.source, (plain * (1 + made.colour[:, 3:, None, None])).clamp(0, 1))
+    torch.testing.assert_close(pairs.source["image"], (plain * (1 + made.colour[:, 3:, None, None])).clamp(0, 1))

@@ -2,8 +2,8 @@
 
 import pytest
 
-from pipelines.training.schedule import landmark_ramp, learning_rate
-from pipelines.training.schema import Schedule
+from pipelines.training.schedule import learning_rate
+from plugins.mmfa.training.options import Schedule
 
 
 def test_the_rate_rises_stays_and_falls() -> None:
@@ -18,5 +18,5 @@ def test_without_decay_the_rate_stays() -> None:
 
 def test_the_landmark_loss_comes_in_gradually() -> None:
     schedule = Schedule(landmarks_from=5, landmarks_ramp=4)
-    assert [landmark_ramp(step, schedule) for step in (0, 4, 5, 6, 8, 100)] == [0.0, 0.0, 0.25, 0.5, 1.0, 1.0]
-    assert landmark_ramp(7, Schedule(landmarks_from=7, landmarks_ramp=0)) == 1.0
+    assert [schedule.landmark_ramp(step) for step in (0, 4, 5, 6, 8, 100)] == [0.0, 0.0, 0.25, 0.5, 1.0, 1.0]
+    assert Schedule(landmarks_from=7, landmarks_ramp=0).landmark_ramp(7) == 1.0

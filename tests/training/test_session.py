@@ -16,19 +16,21 @@ import pytest
 import torch
 from rich.console import Console
 from safetensors.torch import load_file
-from tiny_training import SIDE, SIZES, frozen, pipeline, use_tiny_preset, write_dataset
+from tiny_training import SIDE, SIZES, judges, pipeline, use_tiny_preset, write_dataset
 
 from mmfa_components.errors import DatasetError, TrainingError
+from mmfa_components.registry import load_registry
 from mmfa_components.weights import metadata
 from pipelines.media import read_image
 from pipelines.training.checkpoint import load_checkpoint
-from pipelines.training.dataset import Varied, load_clips
-from pipelines.training.loop import LoopResult, fit_pose_part
+from pipelines.training.dataset import load_clips
+from pipelines.training.loop import LoopResult
 from pipelines.training.report import report_of
 from pipelines.training.schema import TrainPipeline
 from pipelines.training.session import run_session
 from plugins.mmfa import presets
 from plugins.mmfa.model import MMFAModel
+from plugins.mmfa.training.recipe import LABELS, fit_pose_part
 
 TESTS = Path(__file__).parents[1]
 
@@ -41,7 +43,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(made: TrainPipeline) -> tuple[LoopResult, str]:
     text = io.StringIO()
-    result = run_session(made, Console(file=text, width=200), frozen=frozen())
+    result = run_session(made, Console(file=text, width=200), judges=judges())
     return result, text.getvalue()
 
 
@@ -89,7 +91,7 @@ def test_a_run_leaves_its_files(data: Path, tmp_path: Path) -> None:
     read.Reload()
     assert {"losses/perceptual", "rate", "val/psnr"} <= set(read.Tags()["scalars"])
     assert read.Tags()["images"] == ["val"]
-    report = report_of(pipeline(tmp_path, data), result, Console(file=io.StringIO()))
+    report = report_of(pipeline(tmp_path, data), result, load_registry(), Console(file=io.StringIO()))
     assert report.exit_code == 0
     assert json.loads((tmp_path / "report.json").read_text())["samples"] == 32
 
@@ -117,7 +119,7 @@ def test_a_killed_run_goes_on_from_its_checkpoint_with_the_same_losses(data: Pat
         sys.path.insert(0, {str(TESTS)!r})
         from pathlib import Path
         from rich.console import Console
-        from tiny_training import frozen, pipeline, use_tiny_preset
+        from tiny_training import judges, pipeline, use_tiny_preset
         from pipelines.training.session import run_session
         from pipelines.training.trainer import Trainer
         use_tiny_preset()
@@ -127,7 +129,7 @@ def test_a_killed_run_goes_on_from_its_checkpoint_with_the_same_losses(data: Pat
                 os.kill(os.getpid(), signal.SIGKILL)
             return step(self, clips)
         Trainer.train_step = deadly
-        run_session(pipeline(Path({str(tmp_path)!r}), Path({str(data)!r})), Console(), frozen=frozen())
+        run_session(pipeline(Path({str(tmp_path)!r}), Path({str(data)!r})), Console(), judges=judges())
     """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], cwd=TESTS.parent, capture_output=True, check=False, timeout=120)
     assert done.returncode == -9, done.stderr.decode()
@@ -151,7 +153,7 @@ def test_ctrl_c_keeps_the_step_reached(data: Path, unbroken: Path, tmp_path: Pat
         patched.setattr(Trainer, "train_step", pressed)
         result, _ = run(pipeline(tmp_path, data))
     assert (result.steps, result.interrupted) == (3, True)
-    assert report_of(pipeline(tmp_path, data), result, Console(file=io.StringIO())).exit_code == 130
+    assert report_of(pipeline(tmp_path, data), result, load_registry(), Console(file=io.StringIO())).exit_code == 130
     run(pipeline(tmp_path, data))
     assert_equal_runs(unbroken, tmp_path)
 
@@ -164,10 +166,11 @@ def test_the_minutes_end_a_call(data: Path, tmp_path: Path) -> None:
 
 def test_frames_from_disk_and_from_memory_are_the_same(data: Path) -> None:
     cpu = torch.device("cpu")
-    memory, disk = (load_clips(data, "train", hold, cpu) for hold in ("memory", "disk"))
+    memory, disk = (load_clips(data, "train", hold, cpu, LABELS) for hold in ("memory", "disk"))
     index = torch.tensor([10, 0, 6, 3])
     held, read = memory.frames(index), disk.frames(index)
-    assert all(torch.equal(getattr(held, f.name), getattr(read, f.name)) for f in attrs.fields(Varied))
+    assert held.keys() == {"image", *LABELS}
+    assert all(torch.equal(held[name], read[name]) for name in held)
     assert memory.lengths.tolist() == [6, 1, 4]
 
 
@@ -194,10 +197,10 @@ def test_errors_name_what_is_wrong(data: Path, tmp_path: Path) -> None:
     for marker in (store / "store").rglob("complete.json"):
         marker.unlink()
     with pytest.raises(DatasetError, match="train0 is missing from the store or damaged"):
-        load_clips(store, "train", "memory", torch.device("cpu"))
+        load_clips(store, "train", "memory", torch.device("cpu"), LABELS)
     alone = write_dataset(tmp_path / "data3", val=())
     with pytest.raises(DatasetError, match="holds no clips of the split 'val'"):
-        load_clips(alone, "val", "memory", torch.device("cpu"))
+        load_clips(alone, "val", "memory", torch.device("cpu"), LABELS)
 
 
 def test_without_held_out_people_there_are_no_figures(tmp_path: Path) -> None:
@@ -213,8 +216,8 @@ def test_weights_of_a_model_that_reads_landmarks_hold_what_the_pose_puts_in(data
     found = load_file(tmp_path / "mmfa_tiny.safetensors")["expression_pose.weight"]
     assert found.shape == (5, 8)
     assert float(found.abs().sum()) > 0
-    clips = load_clips(data, "train", "memory", torch.device("cpu"))
+    clips = load_clips(data, "train", "memory", torch.device("cpu"), LABELS)
     model = MMFAModel(presets.PRESETS["tiny"].sizes).eval()
     model.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in load_file(tmp_path / "mmfa_tiny.safetensors").items()})
-    fit_pose_part(model, clips, torch.device("cpu"))
+    fit_pose_part(model, clips)
     torch.testing.assert_close(model.expression_pose.weight.half(), found, atol=0.05, rtol=0.05)
