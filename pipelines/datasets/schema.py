@@ -82,7 +82,7 @@ class DatasetPipeline:
     inputs: DatasetInputs = attrs.field(factory=DatasetInputs)
     split: Split = attrs.field(factory=Split)
     face: Face = attrs.field(factory=Face)
-    rotation: Part = attrs.field(factory=lambda: Part("facemesh"))
+    rotation: Part = attrs.field(factory=Part)
     crop: Crop = attrs.field(factory=Crop)
     keep: Keep = attrs.field(factory=Keep)
     output: DatasetOutput = attrs.field(factory=DatasetOutput)

@@ -84,7 +84,7 @@ class GridPipeline:
     description: str = ""
     inputs: Shots = attrs.field(factory=Shots)
     face: Face = attrs.field(factory=Face)
-    animator: Part = attrs.field(factory=lambda: Part("mmfa"))
+    animator: Part = attrs.field(factory=Part)
     output: GridOutput = attrs.field(factory=GridOutput)
     provenance: Provenance = attrs.field(factory=Provenance)
     engine: Engine = attrs.field(factory=Engine)
@@ -113,7 +113,7 @@ class InterpolatePipeline(GridPipeline):
 
     kind: str = attrs.field(default="interpolate", validator=[instance_of(str), in_(("interpolate",))])
     interpolate: Interpolate = attrs.field(factory=Interpolate)
-    vae: Part = attrs.field(factory=lambda: Part("mmfa"))
+    vae: Part = attrs.field(factory=Part)
 
 
 @attrs.frozen
