@@ -26,8 +26,8 @@ from mmfa_components.records import Record
 DEFAULT_FOLDER = Path(".cache/mmfa")
 
 
-def main(arguments: Sequence[str] | None = None, known: Known | None = None) -> int:
-    """Run the command line. ``known``: what can be read; all that plugins bring when not given.
+def main(arguments: Sequence[str] | None = None, records: Mapping[str, type[Record]] | None = None) -> int:
+    """Run the command line. ``records``: record classes by name; those of all plugins when not given.
 
     Returns 0, 1 when ``verify`` found damage, 2 for errors (bad arguments, a folder that cannot be read).
     """
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None, known: Known | None = None) -> 
     options = parser.parse_args(arguments)
     out = Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else 160)
     try:
-        result: int = options.run(options, out, known)
+        result: int = options.run(options, out, None if records is None else Known(records, {}))
         return result
     except MMFAError as error:
         Console(stderr=True, soft_wrap=True, highlight=False, markup=False).print(f"error: {error}")
