@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import re
+import subprocess
 import sys
 from fractions import Fraction
 from pathlib import Path
@@ -32,18 +34,35 @@ FOLLOWED = {"points": (0, 2, 4, 6), "axis": (4, 0)}
 """Of the eight landmarks of a disc."""
 
 
+def files_of_the_guide() -> dict[str, str]:
+    """The files that docs/add_an_animator.md tells to write: a name in a line of its own, then a block of code."""
+    guide = (ROOT / "docs" / "add_an_animator.md").read_text(encoding="utf-8")
+    return dict(re.findall(r"^`([\w./]+)`\n\n```\w+\n(.*?)^```$", guide, re.MULTILINE | re.DOTALL))
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder as pip would leave it after installing the distribution."""
-    site = tmp_path_factory.mktemp("site")
-    for file in (HERE / "mmfa_warp_example").glob("*.py"):
-        (site / "mmfa_warp_example").mkdir(exist_ok=True)
-        (site / "mmfa_warp_example" / file.name).write_bytes(file.read_bytes())
-    info = site / "mmfa_warp_example-0.1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mmfa-warp-example\nVersion: 0.1.0\n", encoding="utf-8")
-    (info / "entry_points.txt").write_text("[mmfa]\nwarp_example = mmfa_warp_example\n", encoding="utf-8")
+    """A folder that pip installed the distribution into, which was written as the guide says."""
+    folder = tmp_path_factory.mktemp("guide")
+    for name, text in files_of_the_guide().items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
+    options = ["--no-deps", "--no-build-isolation", "--no-index", "--disable-pip-version-check", "--quiet"]
+    site = folder / "site"
+    subprocess.run([sys.executable, "-m", "pip", "install", *options, "--target", str(site), str(folder)], check=True, timeout=120)
     return site
+
+
+def test_the_guide_writes_these_files() -> None:
+    """What is checked and linted here is what the guide shows, to the letter."""
+    kept = [HERE / "pyproject.toml", *sorted((HERE / "mmfa_warp_example").glob("*.py"))]
+    assert files_of_the_guide() == {str(p.relative_to(HERE)): p.read_text(encoding="utf-8") for p in kept}
+
+
+def test_the_guides_check_passes_as_written(installed: Registry) -> None:
+    guide = (ROOT / "docs" / "add_an_animator.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"^```python\n(from mmfa_components.registry.*?)^```$", guide, re.MULTILINE | re.DOTALL)
+    exec(code, {})
 
 
 @pytest.fixture
@@ -92,8 +111,12 @@ def toml(folder: Path, media: tuple[Path, Path], more: str = "") -> Path:
     return path
 
 
-def test_it_conforms(installed: Registry) -> None:
-    check_animator(installed.spec("animator", "warp"), installed.context(), least_psnr=30.0)
+def test_the_guides_command_plans_the_main_job(installed: Registry, capsys: pytest.CaptureFixture[str]) -> None:
+    guide = (ROOT / "docs" / "add_an_animator.md").read_text(encoding="utf-8")
+    (line,) = re.findall(r"^python -m pipelines.run (.*)$", guide, re.MULTILINE)
+    code, out, err = command(capsys, *line.replace("pipelines/", f"{ROOT}/pipelines/").split(), "--dry-run")
+    assert code == 0, err
+    assert "warp" in out
 
 
 def test_every_way_gives_the_same_pictures(installed: Registry, tmp_path: Path) -> None:
