@@ -108,9 +108,11 @@ class Registry:
 
     def spec(self, kind: str, name: str, where: str = "") -> ComponentSpec:
         """Look a component up; "" is the default of its kind. Raises PluginError with a did-you-mean, naming broken plugins."""
-        name = name or self.default(kind)
         if kind not in self.kinds:
             raise PluginError(f"no component kind is called {kind!r}", where=where, fix=did_you_mean(kind, self.kinds))
+        name = name or self.default(kind)
+        if not name:
+            raise PluginError(f"no {kind} is named, and none is the default", where=where, fix=did_you_mean("", self.names(kind)))
         if (kind, name) not in self.components:
             fix = did_you_mean(name, self.names(kind))
             broken = [p.name for p in self.plugins if p.broken]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 
@@ -14,8 +14,10 @@ from mmfa_components.kinds import ComponentSpec, Records
 from mmfa_components.registry import Registry
 from mmfa_components.weights import metadata
 from pipelines.config.faults import Faults, Key, dotted
-from pipelines.config.schema import Part, Pipeline
+from pipelines.config.schema import KIND, Part, Pipeline
 from pipelines.config.structuring import structure
+
+S = TypeVar("S", bound=attrs.AttrsInstance)
 
 
 @attrs.frozen
@@ -41,18 +43,17 @@ def motion_in_use(uses: Sequence[Use]) -> r.MotionKind | None:
     return next((use.spec.motion for use in uses if use.stage == "animator"), None)
 
 
-def named_parts(pipeline: Pipeline, registry: Registry) -> Pipeline:
-    """The pipeline with the names of the components that it takes by default."""
-
-    def named(kind: str, part: Part) -> Part:
-        return part if part.name else attrs.evolve(part, name=registry.default(kind))
-
-    face = attrs.evolve(
-        pipeline.face,
-        detector=named("face_detector", pipeline.face.detector),
-        landmarks=named("landmark_detector", pipeline.face.landmarks),
-    )
-    return attrs.evolve(pipeline, face=face, animator=named("animator", pipeline.animator))
+def named_parts(settings: S, registry: Registry) -> S:
+    """Settings with the names of the components that they take by default."""
+    changes: dict[str, Any] = {}
+    for field in attrs.fields(type(settings)):
+        value = getattr(settings, field.name)
+        if KIND in field.metadata:
+            changes[field.name] = value if value.name else attrs.evolve(value, name=registry.default(field.metadata[KIND]))
+        elif attrs.has(type(value)):
+            changes[field.name] = named_parts(value, registry)
+    named: S = attrs.evolve(settings, **changes)  # type: ignore[misc]
+    return named
 
 
 def check_components(pipeline: Pipeline, registry: Registry, faults: Faults) -> list[Use]:

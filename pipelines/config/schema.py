@@ -11,8 +11,8 @@ from attrs.validators import ge, gt, in_, instance_of, le
 TransferMode = Literal["relative", "absolute", "source"]
 
 
-REST = "mmfa_rest"
-"""Metadata of a dict field that takes the keys of its table which no other field names."""
+REST, KIND = "mmfa_rest", "mmfa_kind"
+"""Metadata of a dict field that takes the keys of its table which no other field names, and of one that names a component."""
 
 
 @attrs.frozen
@@ -24,6 +24,11 @@ class Part:
 
     name: str = ""
     options: dict[str, Any] = attrs.field(factory=dict)
+
+
+def part(kind: str) -> Any:
+    """Declare a field that names a component of ``kind``; by default the default one."""
+    return attrs.field(factory=Part, metadata={KIND: kind})
 
 
 @attrs.frozen
@@ -52,8 +57,8 @@ class Face:
     the crop.  min_score: lowest detector score of a face.  smooth: seconds of the centred window that steadies the track (0 = off).
     """
 
-    detector: Part = attrs.field(factory=Part)
-    landmarks: Part = attrs.field(factory=Part)
+    detector: Part = part("face_detector")
+    landmarks: Part = part("landmark_detector")
     select: str | int = "largest"
     max_gap: int = attrs.field(default=25, validator=ge(0))
     crop_ratio: float = attrs.field(default=0.58, validator=[gt(0.1), le(1.0)])
@@ -181,7 +186,7 @@ class Pipeline:
     description: str = ""
     inputs: Inputs = attrs.field(factory=Inputs)
     face: Face = attrs.field(factory=Face)
-    animator: Part = attrs.field(factory=Part)
+    animator: Part = part("animator")
     transfer: Transfer = attrs.field(factory=Transfer)
     output: Output = attrs.field(factory=Output)
     provenance: Provenance = attrs.field(factory=Provenance)

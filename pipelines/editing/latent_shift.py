@@ -76,7 +76,7 @@ def check_vae(vae: Part, landmarks: str, weights: Mapping[str, str], registry: R
     """Note every fault of a VAE that is needed: unknown, without weights, or made for other features. instead: what else one could do."""
     name = f"mmfa_vae_{vae.options.get('preset', 'base')}"
     known = registry.weights.get(name)
-    own = registry.spec("expression_vae", vae.name).name == "mmfa" and known is not None and not vae.options.get("weights")
+    own = (vae.name or registry.default("expression_vae")) == "mmfa" and known is not None and not vae.options.get("weights")
     if own and known is not None and name not in weights and not known.path.is_file():
         faults.add(f"weights.{name}", "the expression VAE has no weights here", TRAIN.format(name=name) + instead)
         return

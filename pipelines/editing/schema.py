@@ -11,7 +11,7 @@ from attrs.validators import ge, gt, in_, instance_of
 from mmfa_components.geometry.curves import Key
 from mmfa_components.geometry.edit import Channel, FieldEdit, MotionEdit
 from mmfa_components.records import HEAD, MotionKind
-from pipelines.config.schema import REST, Cache, Engine, Face, Job, Output, Part, Plan, Provenance
+from pipelines.config.schema import REST, Cache, Engine, Face, Job, Output, Part, Plan, Provenance, part
 
 Ease = Literal["linear", "in", "out", "in_out", "hold"]
 Taken = Literal["source", "relative", "absolute"]
@@ -164,8 +164,8 @@ class EditPipeline:
     description: str = ""
     inputs: EditInputs = attrs.field(factory=EditInputs)
     face: Face = attrs.field(factory=Face)
-    animator: Part = attrs.field(factory=Part)
-    vae: Part = attrs.field(factory=Part)
+    animator: Part = part("animator")
+    vae: Part = part("expression_vae")
     motion: MotionTable = attrs.field(factory=MotionTable)
     timing: Timing = attrs.field(factory=Timing)
     output: Output = attrs.field(factory=Output)
@@ -194,5 +194,5 @@ class EditPlan(Plan):
     motion: MotionTable = attrs.field(factory=MotionTable)
     timing: Timing = attrs.field(factory=Timing)
     clips: dict[str, Path] = attrs.field(factory=dict)
-    vae: Part = attrs.field(factory=Part)
+    vae: Part = part("expression_vae")
     edit: MotionEdit | FieldEdit = attrs.field(factory=MotionEdit)

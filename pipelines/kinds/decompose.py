@@ -16,7 +16,7 @@ from pipelines.config.components import check_components, named_parts
 from pipelines.config.faults import Faults
 from pipelines.config.inputs import find_files
 from pipelines.config.load import read_pipeline
-from pipelines.config.schema import Cache, Engine, Face, Part, Pipeline, as_tables
+from pipelines.config.schema import Cache, Engine, Face, Part, Pipeline, as_tables, part
 from pipelines.kinds import Kind, Report
 from pipelines.runs.check import check_engine
 
@@ -43,7 +43,7 @@ class DecomposePipeline:
     description: str = ""
     inputs: Clips = attrs.field(factory=Clips)
     face: Face = attrs.field(factory=Face)
-    animator: Part = attrs.field(factory=Part)
+    animator: Part = part("animator")
     cache: Cache = attrs.field(factory=Cache)
     engine: Engine = attrs.field(factory=Engine)
     weights: dict[str, str] = attrs.field(factory=dict)
