@@ -12,6 +12,7 @@ from mmfa_components.geometry.rotations import euler_to_matrix, geodesic_degrees
 from mmfa_components.geometry.shape import shape_of
 from mmfa_components.geometry.squares import crop_squares, region_of_detection, to_crop
 from mmfa_components.registry import Registry, load_registry
+from mmfa_components.testing import check_animator
 from mmfa_components.weights import metadata
 from pipelines.media import read_image
 
@@ -41,6 +42,16 @@ def portrait(registry: Registry) -> tuple[r.Frames, r.Landmarks]:
     centre = (low + high) / 2
     square = torch.tensor([[float(centre[0]), float(centre[1]) - 0.03 * side, side, 0.0]])
     return r.Frames(crop_squares(rgb, square, 256)), r.Landmarks(to_crop(found.points, square, 256), found.presence)
+
+
+def test_it_conforms(portrait, registry: Registry) -> None:
+    """The hiker and his mirror image, as faces that differ."""
+    crops, landmarks = portrait
+    size = crops.rgb.shape[-1]
+    flipped = landmarks.points * torch.tensor([-1.0, 1.0, 1.0]) + torch.tensor([float(size), 0.0, 0.0])
+    both = r.Frames(torch.cat([crops.rgb, crops.rgb.flip(-1)]))
+    points = r.Landmarks(torch.cat([landmarks.points, flipped]), landmarks.presence.expand(2).clone())
+    check_animator(registry.spec("animator", "mmfa"), registry.context(), both, points, least_psnr=18.0)
 
 
 @torch.inference_mode()
