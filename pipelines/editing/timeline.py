@@ -10,7 +10,8 @@ import attrs
 import torch
 from torch import Tensor
 
-from mmfa_components.geometry.edit import MotionEdit, Take
+from mmfa_components.geometry.edit import FieldEdit, MotionEdit, Take
+from mmfa_components.records import MotionKind
 from pipelines.editing.schema import Timing
 from pipelines.media import MediaInfo
 from pipelines.runs.clips import Clip
@@ -43,7 +44,7 @@ class Timeline:
         return stamps
 
 
-def timeline_of(source: Source, driving: Clip | None, others: Sequence[Source], edit: MotionEdit, timing: Timing) -> Timeline:
+def timeline_of(source: Source, driving: Clip | None, others: Sequence[Source], edit: MotionEdit | FieldEdit, timing: Timing) -> Timeline:
     """The timeline of a result: the driving clip's, else a source video's, else as long as ``timing`` says."""
     leader = driving if driving is not None else source if isinstance(source, Clip) else None
     if leader is not None:
@@ -62,6 +63,7 @@ class Follower:
     clip: Source
     rows: Tensor  # (N,) its frame for each frame of the result
     reference: int
+    kind: MotionKind
     radius: int
 
     def take(self, start: int, stop: int) -> Take:
@@ -70,15 +72,20 @@ class Follower:
             return Take(self.clip.motion, self.clip.motion)
         rows = self.rows[start:stop]
         low, high = int(rows.min()), int(rows.max()) + 1
-        motion = read_motion(self.clip.motion, low, high, self.radius)[rows - low]
-        return Take(motion, read_motion(self.clip.motion, self.reference, self.reference + 1, self.radius))
+        motion = read_motion(self.clip.motion, low, high, self.kind, self.radius)[rows - low]
+        return Take(motion, read_motion(self.clip.motion, self.reference, self.reference + 1, self.kind, self.radius))
 
 
-def follow(clip: Source, line: Timeline, leads: bool, reference: str | int, smooth: float, beyond: str) -> Follower:
-    """``clip`` at the times of ``line``. leads: the line is the clip's own.  Raises ConfigError for a reference that is no frame of it."""
+def follow(
+    clip: Source, line: Timeline, kind: MotionKind, leads: bool, reference: str | int, smooth: float, beyond: str
+) -> Follower:
+    """``clip`` at the times of ``line``. kind: of its motion.  leads: the line is the clip's own.
+
+    Raises ConfigError for a reference that is no frame of it.
+    """
     if isinstance(clip, Portrait):
-        return Follower(clip, torch.zeros(line.frames, dtype=torch.long), 0, 0)
-    index = find_reference(clip.motion, clip.track, reference, str(clip.path), neutral=clip.neutral)
+        return Follower(clip, torch.zeros(line.frames, dtype=torch.long), 0, kind, 0)
+    index = find_reference(clip.motion, clip.track, reference, str(clip.path), kind, neutral=clip.neutral)
     rows = torch.arange(line.frames)
     if not leads:
         own = clip.times.read(0, clip.frames).pts[: clip.frames]
@@ -87,7 +94,7 @@ def follow(clip: Source, line: Timeline, leads: bool, reference: str | int, smoo
         if beyond == "loop":
             at = at % (_length(clip) or 1.0)
         rows = torch.searchsorted(own, at + 1e-6, right=True) - 1
-    return Follower(clip, rows.clamp(0, clip.frames - 1), index, smoothing_radius(smooth, float(clip.info.rate)))
+    return Follower(clip, rows.clamp(0, clip.frames - 1), index, kind, smoothing_radius(smooth, float(clip.info.rate)))
 
 
 def _length(clip: Source) -> float:

@@ -66,8 +66,9 @@ def named_recipe(
 ) -> ComponentSpec:
     """The recipe of the system that a file names by ``key``, "" for the default one.
 
-    schema: of such files, without a recipe's own keys. For a system that is unknown, which is noted in ``faults``, it is the default one's, so that the
-    rest of the file can be checked.
+    schema: of such files, without a recipe's own keys.
+    A system that is unknown is noted in ``faults``, and the default one's recipe is returned, so that
+    the rest of the file can be checked.
     """
     value: Any = apply_overrides(read_toml(path), overrides, Faults(), schema)
     for name in key.split("."):

@@ -5,17 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import attrs
 
-from mmfa_components.geometry.transfer import transfer_motion
-from mmfa_components.records import Motion
+from mmfa_components.records import Record
 from pipelines.config.schema import Face, Job, Plan
 from pipelines.engines.base import Engine
 from pipelines.media import probe
 from pipelines.reports.run_report import InputReport, JobReport, RunReport
-from pipelines.runs.clips import Clip, Preparation, input_report, timestamp
+from pipelines.runs.clips import Clip, Preparation, input_report, source_span
 from pipelines.runs.failures import describe
 from pipelines.runs.film import Film, write_film
 from pipelines.runs.job_keys import job_face, job_key, job_reference, motion_text, read_notes, write_notes
@@ -26,8 +24,8 @@ from pipelines.runs.sealing import seal_of
 from pipelines.runs.sheet import choose_moments
 from pipelines.stages.encode import Portrait
 from pipelines.stages.motion_file import RecordRows, motion_beside, write_result_motion
-from pipelines.stages.render import RenderUnit, SourceFrames
-from pipelines.stages.transfer import find_reference, held, modes_of, read_motion, smoothing_radius
+from pipelines.stages.render import RenderUnit
+from pipelines.stages.transfer import Carry, find_reference, held, modes_of, read_motion, smoothing_radius
 from pipelines.stages.worker import Stopped
 
 
@@ -118,17 +116,18 @@ class Batch:
     def _write(self, job: Job, report: JobReport, source: Portrait | Clip, clip: Clip) -> int:
         pipeline, output = self.plan.pipeline, self.plan.pipeline.output
         radius = smoothing_radius(pipeline.face.smooth, float(clip.info.rate))
+        kind = self.engine.facts.motion
         report.reference = find_reference(
-            clip.motion, clip.track, job_reference(pipeline, job), str(job.driving), neutral=clip.neutral
+            clip.motion, clip.track, job_reference(pipeline, job), str(job.driving), kind, neutral=clip.neutral
         )
-        reference = read_motion(clip.motion, report.reference, report.reference + 1, radius)
+        reference = read_motion(clip.motion, report.reference, report.reference + 1, kind, radius)
         notes = {
             "key": report.key,
             "frames": clip.frames,
             "reference": report.reference,
             "lost": report.lost,
             "bridged": report.bridged,
-            "moments": choose_moments(clip.motion, report.reference),
+            "moments": choose_moments(clip.motion, report.reference, kind),
             "driving_square": [round(float(v), 3) for v in clip.square],
             "source_square": [round(float(v), 3) for v in source.square],
         }
@@ -139,23 +138,25 @@ class Batch:
             job.driving if output.audio and info.has_audio else None, metadata, seal_of(pipeline.provenance, job.output, metadata),
         )  # fmt: skip
         self.progress.start(f"{job.source.name} moved by {job.driving.name}", clip.frames)
-        report.seconds = write_film(self.engine, film, self._units(source, clip, reference, radius), source, output)
-        if output.motion:
-            moved = RecordRows(Motion.concatenate([unit.driving for unit in self._units(source, clip, reference, radius)]))
-            write_result_motion(motion_beside(job.output), moved, times, info, self.engine.facts, source.square, job.driving.name)
+        carry = Carry(reference, modes_of(pipeline.transfer, kind))
+        moved: list[Record] | None = [] if output.motion else None
+        report.seconds = write_film(self.engine, film, self._units(source, clip, carry, radius), source, output, moved)
+        if moved:
+            rows = RecordRows(kind.record.concatenate(moved))
+            write_result_motion(motion_beside(job.output), rows, times, info, self.engine.facts, source.square, job.driving.name)
         return clip.frames
 
-    def _units(self, source: Portrait | Clip, clip: Clip, reference: Motion, radius: int) -> Iterator[RenderUnit]:
-        modes, span = modes_of(self.plan.pipeline.transfer), self.plan.pipeline.engine.span
+    def _units(self, source: Portrait | Clip, clip: Clip, carry: Carry, radius: int) -> Iterator[RenderUnit]:
+        span, kind = self.plan.pipeline.engine.span, self.engine.facts.motion
         for start in range(0, clip.frames, span):
             stop = min(start + span, clip.frames)
-            driving = read_motion(clip.motion, start, stop, radius)
+            driving = read_motion(clip.motion, start, stop, kind, radius)
             if isinstance(source, Clip):
-                own = held(source.motion, start, stop, smoothing_radius(self.plan.pipeline.face.smooth, float(source.info.rate)))
-                identity: Any = SourceFrames(source.path, source.frames, source.square, timestamp(source.times, min(start, source.frames - 1)))
+                own_radius = smoothing_radius(self.plan.pipeline.face.smooth, float(source.info.rate))
+                own = held(source.motion, start, stop, kind, own_radius)
+                yield RenderUnit(start, driving, own, source_span(source, start, stop), carry)
             else:
-                own, identity = source.motion, source.identity
-            yield RenderUnit(start, transfer_motion(own, driving, reference, modes), own, identity)
+                yield RenderUnit(start, driving, source.motion, source.identity, carry)
 
     # ---- inputs, each prepared once ------------------------------------------------------------------------------
     def input(self, path: Path) -> InputReport:

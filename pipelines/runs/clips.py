@@ -13,7 +13,7 @@ from torch import Tensor
 from cache import CacheKey
 from mmfa_components.errors import MediaError
 from mmfa_components.geometry.track import ranges_of
-from mmfa_components.records import FaceTrack, Motion, Timestamps
+from mmfa_components.records import FaceTrack, Record, Timestamps
 from pipelines.config.schema import Face
 from pipelines.engines.base import Engine
 from pipelines.media import MediaInfo, content_digest, probe, require_video
@@ -23,8 +23,10 @@ from pipelines.stages.crop import MARGIN, face_boxes, stable_square
 from pipelines.stages.decompose import DecomposedSpan, DecomposeUnit, decompose_span, fill_gaps
 from pipelines.stages.encode import Portrait, StillUnit, encode_still
 from pipelines.stages.motion_file import FileTimes, info_of, is_motion_file, open_motion
+from pipelines.stages.render import SourceFrames
 from pipelines.stages.store import Store, iterate
 from pipelines.stages.track import TrackUnit, track_clip
+from pipelines.stages.transfer import held_track
 from pipelines.stages.worker import Stopwatch
 
 
@@ -123,7 +125,7 @@ class Preparation:
     def _motion(self, path: Path, face: Face, track: Any, times: Any, square: Tensor, report: InputReport, watch: Stopwatch) -> Any:
         facts = self.engine.facts
         options = {**_face_options(face), "margin": MARGIN, "crop_size": facts.crop_size}
-        key = CacheKey.of(facts.motion, facts.all(), options, report.digest, path.name, facts.precision)
+        key = CacheKey.of(facts.motion.record, facts.all(), options, report.digest, path.name, facts.precision)
         stored = self.store.get(key)
         report.cached["motion"] = stored is not None and stored[1]
         if stored is not None:
@@ -139,11 +141,17 @@ class Preparation:
                 watch.add(span.seconds)
                 yield span
 
-        def make() -> Iterator[Motion]:
+        def make() -> Iterator[Record]:
             self.progress.start(f"decompose {path.name}", len(track))
             return fill_gaps(timed(), face.max_gap)
 
-        return self.store.fill(key, facts.motion, make)
+        return self.store.fill(key, facts.motion.record, make)
+
+
+def source_span(source: Clip, start: int, stop: int) -> SourceFrames:
+    """Frames ``start`` to ``stop`` of a video used as source."""
+    pts = timestamp(source.times, min(start, source.frames - 1))
+    return SourceFrames(source.path, source.frames, held_track(source.track, start, stop), source.square, pts)
 
 
 def timestamp(times: Any, frame: int) -> int:

@@ -9,8 +9,9 @@ import attrs
 import torch
 from torch import Tensor
 
+from mmfa_components.errors import RecordError
 from mmfa_components.geometry.track import GapFiller
-from mmfa_components.records import FaceTrack, Motion
+from mmfa_components.records import FaceTrack, MotionKind, Record
 from pipelines.stages.crop import crop_frames, crop_landmarks
 from pipelines.stages.worker import Stopwatch, Worker
 
@@ -30,7 +31,7 @@ class DecomposeUnit:
 class DecomposedSpan:
     """Motion of the frames where the face was found (None: in none), on the CPU in float32, and which these are."""
 
-    motion: Motion | None
+    motion: Record | None
     found: tuple[bool, ...]
     seconds: dict[str, float] = attrs.field(factory=dict)
 
@@ -53,15 +54,15 @@ def decompose_span(worker: Worker, unit: DecomposeUnit) -> DecomposedSpan:
                 crops = crop_frames(chunk.rgb[track.found], unit.square, animator.crop_size, worker.device)
                 landmarks = crop_landmarks(track[track.found], unit.square, animator.crop_size, worker.device)
                 motion = animator.decompose(crops, landmarks)
-                parts.append(plain(motion))
+                parts.append(plain(motion, worker.motion))
         worker.done(len(track))
-    joined = Motion.concatenate(parts) if parts else None
+    joined = worker.motion.record.concatenate(parts) if parts else None
     return DecomposedSpan(joined, tuple(unit.track.found.tolist()), watch.seconds)
 
 
-def fill_gaps(spans: Iterable[DecomposedSpan], max_gap: int) -> Iterator[Motion]:
+def fill_gaps(spans: Iterable[DecomposedSpan], max_gap: int) -> Iterator[Record]:
     """Join spans to the motion of the whole clip: short gaps interpolated, long ones repeat the last motion."""
-    filler: GapFiller[Motion] = GapFiller(max_gap)
+    filler: GapFiller[Record] = GapFiller(max_gap)
     for span in spans:
         if span.motion is None:
             filler.skip(len(span.found))
@@ -70,7 +71,9 @@ def fill_gaps(spans: Iterable[DecomposedSpan], max_gap: int) -> Iterator[Motion]
     yield from filler.finish()
 
 
-def plain(motion: object) -> Motion:
-    """A component's motion on the CPU in float32, as it is cached. Raises RecordError via Motion's own checks."""
-    assert isinstance(motion, Motion)  # build_components checked the animator
-    return motion.map(lambda t: t.detach().to("cpu", torch.float32))
+def plain(motion: object, kind: MotionKind) -> Record:
+    """A component's motion on the CPU in float32, as it is cached. Raises RecordError when it is not of the kind its spec promises."""
+    if not isinstance(motion, kind.record):
+        fix = "give its ComponentSpec the MotionKind of the record that decompose returns"
+        raise RecordError(f"the animator gave a {type(motion).__name__} instead of a {kind.record.__name__}", where="decompose", fix=fix)
+    return motion.map(lambda t: t.detach().to("cpu", torch.float32 if t.is_floating_point() else t.dtype))

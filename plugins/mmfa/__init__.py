@@ -34,8 +34,9 @@ def _spec(
         weights = ()  # random until training gives it some
     if kind == "expression_codec":
         weights += ("facemesh_geometry",)
+    options = parts.PartOptions
     return ComponentSpec(
-        kind, "mmfa", factory, needs, gives, parts.PartOptions, MODEL_VERSION, weights, summary
+        kind, "mmfa", factory, needs, gives, options, MODEL_VERSION, weights, summary, default=True
     )
 
 
@@ -59,7 +60,7 @@ def mmfa_components() -> list[ComponentSpec]:
         ComponentSpec(
             "animator", "mmfa", make_animator, (r.Frames, r.Landmarks), (r.Identity, r.Motion, r.Frames), AnimatorOptions,
             MODEL_VERSION, DEFAULT["animator"], "Motion Manipulation via Unsupervised Keypoint Positioning in Face Animation",
-            default=True, presets=PRESETS, size_table=size_table,
+            r.HEAD, default=True, presets=PRESETS, size_table=size_table,
         ),
         ComponentSpec(
             "recipe", "mmfa", make_recipe, options=Options, summary="eq. 14 on pairs of frames of one person"

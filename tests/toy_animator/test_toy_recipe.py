@@ -129,7 +129,5 @@ def test_faults_of_its_tables_are_told_at_once(file: Path, registry: Registry) -
         assert words in told, told
     with pytest.raises(ConfigError, match="did you mean 'warp'"):
         KIND.load(file, ["model.system=wrap"], registry)
-    with pytest.raises(ConfigError, match="animator 'hopenet' brings no recipe|no recipe is called 'hopenet'"):
-        KIND.load(file, ["model.system=hopenet"], registry)
     with pytest.raises(ConfigError, match="no preset is called 'smal'"):
         KIND.load(file, ["model.preset=smal"], registry)

@@ -14,8 +14,8 @@ from mmfa_components.losses.guide import GUIDE
 from mmfa_components.losses.perceptual import VGGFeatures
 from mmfa_components.networks.blocks import channels_last
 from plugins.mmfa.training.options import Losses
-from plugins.packaged import load_fetched
 from plugins.packaged.sface import FIVE, SIDE, SFace, SFaceNetwork, squares_by_template
+from plugins.packaged.sources import load_fetched
 
 VGG, FACE = "vgg16_features", "sface"
 """Names of weights files."""
