@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+import plugins.mmfa.presets as presets
 from mmfa_components.geometry.compose import compose_points
 from mmfa_components.networks.motion.sparse import relative_jacobian
-from plugins.mmfa import presets
 from plugins.mmfa.presets import Sizes
 
 

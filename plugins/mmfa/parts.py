@@ -9,6 +9,7 @@ import attrs
 import torch
 from torch import Tensor, nn
 
+import plugins.mmfa.presets as presets
 from mmfa_components import records as r
 from mmfa_components.geometry.shape import shape_of
 from mmfa_components.kinds import Context
@@ -17,7 +18,6 @@ from mmfa_components.networks.motion.sparse import relative_jacobian
 from mmfa_components.networks.norms import fold_norms
 from mmfa_components.perception.landmarks import LandmarkRotation
 from mmfa_components.weights import load_into
-from plugins.mmfa import presets
 
 
 @attrs.frozen

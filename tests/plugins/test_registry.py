@@ -178,7 +178,7 @@ def test_our_kinds_and_no_options_is_the_default() -> None:
     assert ComponentSpec("metric", "x", print).options is NoOptions
     needed = {
         "face_detector", "landmark_detector", "rotation_estimator", "keypoint_detector", "affine_estimator", "expression_codec", "expression_vae",
-        "appearance_extractor", "dense_motion", "generator", "discriminator", "animator", "metric",
+        "appearance_extractor", "dense_motion", "generator", "discriminator", "animator", "metric", "recipe", "vae_recipe",
     }  # fmt: skip
     assert {kind.name for kind in KINDS} == needed
 
