@@ -42,6 +42,9 @@ def above(room: str) -> tuple[str, ...]:
     return tuple(f"pipelines.{name}" for name in FLOORS[FLOORS.index(room) + 1 :])
 
 
+FAMILIES = tuple(f"mmfa_components.networks.{name}" for name in ("motion", "generators", "critics", "expression"))
+"""Networks of systems; the machine that trains knows none of them."""
+
 NEVER: dict[str, tuple[str, ...]] = {
     "mmfa_components/": ("cache", "plugins", "pipelines", "av", "zarr", "cattrs", "rich", "PIL"),
     "mmfa_components/records/": ("mmfa_components.kinds", "mmfa_components.registry", "mmfa_components.geometry", "mmfa_components.networks"),
@@ -51,6 +54,7 @@ NEVER: dict[str, tuple[str, ...]] = {
     ),
     "mmfa_components/metrics/": ("os", "pathlib", "io", "mmfa_components.registry", "mmfa_components.networks"),
     "mmfa_components/losses/": ("os", "pathlib", "io", "mmfa_components.registry", "mmfa_components.weights"),
+    "mmfa_components/training/": ("io", "mmfa_components.registry", *FAMILIES),
     "mmfa_components/perception/": ("os", "pathlib", "io", "mmfa_components.registry"),
     "plugins/": ("cache", "pipelines", "zarr", "av"),
     "cache/": ("pipelines", "plugins", "mmfa_components.networks", "mmfa_components.perception"),
@@ -61,6 +65,7 @@ NEVER: dict[str, tuple[str, ...]] = {
     "pipelines/stages/": ("plugins", "ray", "rich", *above("stages")),
     "pipelines/engines/": ("plugins", "cache", *above("engines")),
     "pipelines/runs/": ("plugins", "ray", "av", *above("runs")),
+    "pipelines/training/": ("plugins", *FAMILIES, *above("training")),
     "pipelines/editing/": ("pipelines.training", "plugins", "ray", "av"),
     "pipelines/studio/": ("pipelines.training", "plugins", "cache", "ray"),
     "pipelines/reports/": ("cache", "plugins", *above("reports")),

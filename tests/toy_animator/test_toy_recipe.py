@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -26,8 +27,8 @@ from pipelines.training.checkpoint import load_checkpoint
 @pytest.fixture(scope="module")
 def registry() -> Registry:
     found = load_registry()
-    spec = ComponentSpec("recipe", "warp", WarpRecipe, options=WarpOptions)
-    found.add(Plugin("warp", "tests", "1", "recipe", (spec,)))
+    spec = ComponentSpec("recipe", "points", WarpRecipe, options=WarpOptions)
+    found.add(Plugin("points", "tests", "1", "recipe", (spec,)))
     return found
 
 
@@ -39,7 +40,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path.write_text(
         """
         kind = "train"
-        model.system = "warp"
+        model.system = "points"
         losses.mouth = 0.5
         schedule.warmup = 2
         optimiser.rate = 2e-3
@@ -74,7 +75,7 @@ def rows(folder: Path) -> list[dict[str, str]]:
 
 def test_it_learns_and_leaves_what_a_training_leaves(file: Path, registry: Registry, tmp_path: Path) -> None:
     text = trained(file, tmp_path, registry)
-    assert "model     warp tiny, from random weights" in text
+    assert "model     points tiny, from random weights" in text
     assert "losses    reconstruction 10, equivariance 1, mouth 0.5" in text
     assert "8 steps, 32 pairs" in text
     assert [r["step"] for r in rows(tmp_path)] == [str(i) for i in range(1, 9)]
@@ -127,7 +128,16 @@ def test_faults_of_its_tables_are_told_at_once(file: Path, registry: Registry) -
         "there is no key 'schedule.landmarks_from'", "data.reshaped: needs the labels shape, rotation, place",
     ):  # fmt: skip
         assert words in told, told
-    with pytest.raises(ConfigError, match="did you mean 'warp'"):
-        KIND.load(file, ["model.system=wrap"], registry)
+    with pytest.raises(ConfigError, match="did you mean 'points'"):
+        KIND.load(file, ["model.system=point"], registry)
     with pytest.raises(ConfigError, match="no preset is called 'smal'"):
         KIND.load(file, ["model.preset=smal"], registry)
+
+
+def test_the_guide_shows_what_is_written_here() -> None:
+    root = Path(__file__).parents[2]
+    section = (root / "docs" / "add_an_animator.md").read_text(encoding="utf-8").partition("## 6. Train")[2]
+    blocks = re.findall(r"^```python\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
+    written = (Path(__file__).parent / "recipe.py").read_text(encoding="utf-8")
+    assert len(blocks) == 5
+    assert [block for block in blocks if block not in written] == []
