@@ -158,8 +158,7 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _sizes(options: argparse.Namespace) -> int:
-    registry = load_registry()
-    spec = registry.spec("animator", options.system or registry.default("animator"))
+    spec = load_registry().spec("animator", options.system)
     if spec.size_table is None:
         what = f"the sizes of animator {spec.name!r} are not told by its plugin"
         raise PluginError(what, where="sizes", fix="choose another: python -m plugins list")

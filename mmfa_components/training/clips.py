@@ -69,7 +69,7 @@ class FaceClips:
     def join(
         cls, parts: Iterable[Mapping[str, Tensor]], device: torch.device | str = "cpu"
     ) -> FaceClips:
-        """Join clips in memory, each given as its rows by name, IMAGE (n, 3, S, S) uint8 among them."""
+        """Join clips in memory, each given as its rows by name, IMAGE as (n, 3, S, S) uint8."""
         parts = list(parts)
         lengths = torch.tensor([len(part[IMAGE]) for part in parts])
         rows = {name: torch.cat([part[name] for part in parts]).to(device) for name in parts[0]}

@@ -103,7 +103,7 @@ def _rebuilt(
     frames: int,
     stride: int = 1,
 ) -> Iterator[tuple[dict[str, Tensor], Tensor]]:
-    """Of every ``stride``-th clip of more than one frame: rows of 1 + ``frames`` frames, results."""
+    """Of every ``stride``-th clip of more than one frame: 1 + ``frames`` rows, and results."""
     longer = [c for c in range(len(clips.lengths)) if int(clips.lengths[c]) > 1]
     for clip in longer[::stride]:
         start, length = int(clips.starts[clip]), int(clips.lengths[clip])

@@ -224,7 +224,7 @@ class Place(Label):
 
 @attrs.frozen
 class Shape(Label):
-    """Points of the face without pose (B, P, 3), in centimetres, which nothing in the picture moves.
+    """Points of the face without pose (B, P, 3), in centimetres; no picture moves them.
 
     swapped: which point each becomes mirrored.
     """

@@ -56,7 +56,7 @@ class NoLosses:
 
 @attrs.frozen
 class TrainingOptions:
-    """Options of a recipe: its tables ``[model]``, ``[losses]`` and ``[schedule]`` of a training file.
+    """Options of a recipe: the tables ``[model]``, ``[losses]``, ``[schedule]`` of a training file.
 
     A recipe's own class overrides them by its own, each field with a default. A table of another
     name becomes a table of the file.

@@ -44,7 +44,7 @@ class Moment:
 
 
 class Drawn(Protocol):
-    """Random numbers of a batch; ``part`` gives those of every ``world``-th row from ``rank`` on."""
+    """Random numbers of a batch; ``part`` gives every ``world``-th row from ``rank`` on."""
 
     def part(self, rank: int, world: int) -> Drawn: ...
 
@@ -59,7 +59,7 @@ class Material(Protocol):
     def batch(
         self, count: int, generator: torch.Generator, rank: int, world: int, device: torch.device
     ) -> Any:
-        """Draw ``count`` rows or pairs; the share of process ``rank`` of ``world``, on ``device``."""
+        """Draw ``count`` rows or pairs; gives the share of process ``rank``, on ``device``."""
         ...
 
 
@@ -199,7 +199,7 @@ class TrainingRecipe(abc.ABC):
         raise NotImplementedError
 
     def landmarks(self, judges: Any) -> Callable[[Tensor], Tensor] | None:
-        """Face regions (N, 3, 256, 256) -> (N, 478, 2 or more) points, for figures; None: without."""
+        """Face regions (N, 3, 256, 256) -> (N, 478, 2 or more) points for figures, or None."""
         return None
 
     def figures(

@@ -89,7 +89,7 @@ def candidate_of(
     label: str, training: TrainPipeline, like: Candidate, registry: Registry
 ) -> Candidate:
     """A trained variant as a row of the evaluation."""
-    spec = registry.spec("animator", training.model.system or registry.default("animator"))
+    spec = registry.spec("animator", training.model.system)
     name, file = weights_of(training, registry)
     chosen = {"preset": training.model.preset} if training.model.preset else {}
     return attrs.evolve(

@@ -67,8 +67,8 @@ def named_recipe(
     """The recipe of the system that a file names by ``key``, "" for the default one.
 
     schema: of such files, without a recipe's own keys.
-    A system that is unknown is noted in ``faults``, and the default one's recipe is returned, so that
-    the rest of the file can be checked.
+    A system that is unknown is noted in ``faults``, and the default one's recipe is returned, so
+    that the rest of the file can be checked.
     """
     value: Any = apply_overrides(read_toml(path), overrides, Faults(), schema)
     for name in key.split("."):

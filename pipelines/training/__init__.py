@@ -1,1 +1,1 @@
-"""Training: dataset, step, loop. A short trainer for the first weights; see docs/training_log.md for the runs."""
+"""The training machine: data, step, loop, processes, logs. It knows no system; recipes do."""

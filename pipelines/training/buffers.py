@@ -10,14 +10,20 @@ from torch import nn
 
 
 class Kept:
-    """What becomes of the buffers at the end of the block: ``put_back`` may be set to False inside it."""
+    """What becomes of the buffers at the end of the block.
+
+    ``put_back`` may be set to False inside it.
+    """
 
     put_back = True
 
 
 @contextlib.contextmanager
 def buffers_kept(model: nn.Module) -> Iterator[Kept]:
-    """The buffers of ``model`` are after the block what they were before it, unless the block decides otherwise."""
+    """After the block the buffers of ``model`` are what they were before it.
+
+    The block may decide otherwise.
+    """
     before = [b.clone() for b in model.buffers()]
     kept = Kept()
     yield kept

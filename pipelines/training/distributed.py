@@ -1,4 +1,7 @@
-"""Training on Ray Train: any number of workers, one a GPU or a CPU process each, gradients averaged by DDP."""
+"""Training on Ray Train: any number of workers, gradients averaged by DDP.
+
+Each worker has a GPU or is a CPU process.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,10 @@ NAME = "mmfa_train"
 
 
 def run_on_ray(pipeline: TrainPipeline, console: Console) -> LoopResult:
-    """Train on ``scale.workers`` workers. Raises PluginError when Ray is missing, TrainingError when the workers fail."""
+    """Train on ``scale.workers`` workers.
+
+    Raises PluginError when Ray is missing, TrainingError when the workers fail.
+    """
     folder = Path(pipeline.run.folder).resolve()
     storage = Path(pipeline.scale.storage or folder / "ray")
     placed = attrs.evolve(
@@ -47,7 +53,10 @@ def run_on_ray(pipeline: TrainPipeline, console: Console) -> LoopResult:
 
 
 def train_worker(pipeline: TrainPipeline, place: Place) -> dict[str, Any]:
-    """What every worker does. The newest checkpoint counts: the run folder's, or Ray's where that is on another machine."""
+    """What every worker does.
+
+    The newest checkpoint counts: the run folder's, or Ray's where that is on another machine.
+    """
     torch.set_num_threads(max(1, torch.get_num_threads() // place.world))
     own = Path(pipeline.run.folder) / CHECKPOINT
     state = None

@@ -1,4 +1,8 @@
-"""What of a model is not trained: networks that were not named, which do not change their batch statistics either, and biases without effect."""
+"""What of a model is not trained.
+
+Networks that were not named, which do not change their batch statistics either, and biases without
+effect.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +15,9 @@ from mmfa_components.networks.norms import idle_biases
 
 
 def freeze_all_but(model: nn.Module, trained: Sequence[str]) -> None:
-    """Leave only what lies under the names ``trained`` (``part`` or ``part.layer``) to be trained; all of it when there are none.
+    """Leave only what lies under the names ``trained`` to be trained; all of it without any.
 
+    A name is ``part`` or ``part.layer``.
     Biases that a batch norm takes away again are never trained (``networks.norms.conv_norm``).
     Raises TrainingError for a name under which there is nothing to train.
     """
@@ -23,7 +28,10 @@ def freeze_all_but(model: nn.Module, trained: Sequence[str]) -> None:
 
 
 def freeze_norms(model: nn.Module) -> None:
-    """Let every batch norm use its running statistics and keep them, as in use; its weight and bias are still trained."""
+    """Let every batch norm use its running statistics and keep them, as in use.
+
+    Its weight and bias are still trained.
+    """
     for module in model.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):  # the only name all of them share
             module.eval()

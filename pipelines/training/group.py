@@ -14,7 +14,10 @@ M = TypeVar("M", bound=nn.Module)
 
 @attrs.frozen
 class Group:
-    """This process among ``world`` processes; the process group of torch is set up by whoever started them."""
+    """This process among ``world`` processes.
+
+    The process group of torch is set up by whoever started them.
+    """
 
     rank: int = 0
     world: int = 1
@@ -25,7 +28,10 @@ class Group:
         return self.rank == 0
 
     def wrap(self, module: nn.Module, device: torch.device, some_unused: bool = False) -> nn.Module:
-        """``module`` with gradients averaged over all processes. some_unused: there are steps in which some parameters get none."""
+        """``module`` with gradients averaged over all processes.
+
+        some_unused: there are steps in which some parameters get none.
+        """
         if self.world == 1:
             return module
         devices = [device] if device.type == "cuda" else None

@@ -1,4 +1,4 @@
-"""What a training run tells: losses.csv, TensorBoard, and lines for people with speed and time left."""
+"""What a training run tells: losses.csv, TensorBoard, and lines for people."""
 
 from __future__ import annotations
 

@@ -47,6 +47,10 @@ class Draw:
         """Every ``world``-th pair, from ``rank`` on."""
         return Draw(*(drawn[rank::world] for drawn in attrs.astuple(self, recurse=False)))
 
+    def to(self, device: torch.device) -> Draw:
+        """The same on ``device``."""
+        return Draw(*(drawn.to(device) for drawn in attrs.astuple(self, recurse=False)))
+
 
 @attrs.frozen(eq=False)
 class PairSource:
@@ -96,14 +100,13 @@ def make_pairs(
     clips: FaceClips, labels: Mapping[str, Label], draw: Draw, device: torch.device
 ) -> Pairs:
     """The pairs of a draw, on ``device``: pictures and the rows of all labels."""
-    colour = draw.colour.to(device)
-    made = []
+    there, made = draw.to(device), []
     for which in (0, 1):
         found = clips.frames(draw.frames[:, which])
         rows = {name: values.to(device, non_blocking=True) for name, values in found.items()}
-        rows = _changed(rows, {IMAGE: PICTURES, **labels}, draw, which, device)
+        rows = _changed(rows, {IMAGE: PICTURES, **labels}, draw, there, which)
         if bool(draw.colour.any()):
-            rows[IMAGE] = jitter(rows[IMAGE], colour)
+            rows[IMAGE] = jitter(rows[IMAGE], there.colour)
         side = rows[IMAGE].shape[-1]
         rows |= {name: label.relative(rows[name], side) for name, label in labels.items()}
         made.append(rows)
@@ -114,16 +117,18 @@ def _changed(
     rows: dict[str, Tensor],
     labels: Mapping[str, Label],
     draw: Draw,
+    there: Draw,
     which: int,
-    device: torch.device,
 ) -> dict[str, Tensor]:
-    """Rows mirrored, reshaped and moved as drawn; pictures as float in [0, 1]."""
-    rows = mirror(rows, labels, draw.mirrored.to(device))
-    bumps, moved = None, draw.moved.to(device)
+    """Rows mirrored, reshaped and moved as drawn; pictures as float in [0, 1].
+
+    there: the draw on the device of the rows; decisions are read off the CPU.
+    """
+    rows, bumps = mirror(rows, labels, there.mirrored), None
     if bool(draw.reshaped.any()):
-        rows, bumps = reshape(rows, labels, draw.reshaped.to(device), draw.bumps.to(device))
+        rows, bumps = reshape(rows, labels, there.reshaped, there.bumps)
     if bumps is not None or bool(draw.moved.any()):
-        rows = move(rows, labels, moved, draw.motion[:, which].to(device), bumps)
+        rows = move(rows, labels, there.moved, there.motion[:, which], bumps)
     return rows
 
 

@@ -1,7 +1,7 @@
 """What a ``kind = "train"`` file may say: data, model, losses, optimiser, run, and where it runs.
 
-The tables ``[model]``, ``[losses]`` and ``[schedule]`` are those of the recipe of the system that is
-trained (training.options); the others are the same for every system.
+The tables ``[model]``, ``[losses]`` and ``[schedule]`` are those of the recipe of the system that
+is trained (training.options); the others are the same for every system.
 """
 
 from __future__ import annotations

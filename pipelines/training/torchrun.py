@@ -1,4 +1,7 @@
-"""Training under torchrun: its processes train together, gradients averaged by DDP. Needs nothing but torch."""
+"""Training under torchrun: its processes train together, gradients averaged by DDP.
+
+It needs nothing but torch.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,8 @@ def started_group() -> Group:
     """The processes torchrun started. Raises ConfigError when this is none of them."""
     missing = [name for name in VARIABLES if not os.environ.get(name, "").isdigit()]
     if missing:
-        fix = "start it so: torchrun --nproc-per-node 2 -m pipelines.run train.toml --set scale.engine=torchrun"
+        start = "torchrun --nproc-per-node 2 -m pipelines.run train.toml"
+        fix = f"start it so: {start} --set scale.engine=torchrun"
         raise ConfigError(
             f"this process was not started by torchrun (no {', '.join(missing)})",
             where="scale.engine",
@@ -32,8 +36,9 @@ def started_group() -> Group:
 
 
 def run_under_torchrun(pipeline: TrainPipeline, console: Console) -> LoopResult:
-    """This process's part of the training: one a GPU over NCCL, or CPU processes over gloo. The first one writes and speaks.
+    """This process's part of the training: one a GPU over NCCL, or CPU processes over gloo.
 
+    The first one writes and speaks.
     Raises ConfigError (see :func:`started_group`) and what ``run_session`` raises.
     """
     group = started_group()

@@ -66,8 +66,8 @@ class MMFAModel(nn.Module):
     ) -> tuple[list[Tensor], Tensor]:
         """Images (three sizes) and occlusion (N, 1, H, W).
 
-        image: (N, 3, S, S) of the source.  volume: its appearance.  source, driving: posed keypoints
-        (N, K, 3), with their frames ``s R`` (N, 3, 3).
+        image: (N, 3, S, S) of the source.  volume: its appearance.
+        source, driving: posed keypoints (N, K, 3), with their frames ``s R`` (N, 3, 3).
         """
         flow, occlusion, hint, surface = self.dense_motion(
             volume, source, driving, relative_jacobian(source_frame, driving_frame)

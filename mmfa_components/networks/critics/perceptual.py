@@ -26,7 +26,7 @@ def judged(features: Sequence[Tensor]) -> list[Tensor]:
 
 
 class Head(nn.Module):
-    """One feature map (N, C, h, w) -> scores (N, 1, h / 2, w / 2), unbounded, and two feature maps."""
+    """One feature map (N, C, h, w) -> scores (N, 1, h/2, w/2), unbounded, and two feature maps."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

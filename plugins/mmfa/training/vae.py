@@ -62,7 +62,8 @@ class Run(LatentRun):
 class Collapse:
     """When a run has failed: it ends with less than this.
 
-    least_units: active latent units.  least_variance: variance rebuilt, share of the real features'.
+    least_units: active latent units.
+    least_variance: of the rebuilt features, as a share of the real ones'.
     """
 
     least_units: int = attrs.field(default=4, validator=ge(0))
