@@ -9,7 +9,7 @@ from mmfa_components.weights import WeightsFile
 from plugins.fomm.animator import KIND, EncodedPicture, FOMMAnimator, FOMMOptions, KeypointMotion
 from plugins.fomm.model import size_table
 from plugins.fomm.presets import PRESETS
-from plugins.fomm.recipe import Options, make_recipe
+from plugins.fomm.recipe import FOMMRecipe, Options
 
 MODEL_VERSION = "1"
 
@@ -31,7 +31,7 @@ def mmfa_components() -> list[ComponentSpec]:
             KIND,
             size_table=size_table,
         ),
-        ComponentSpec("recipe", "fomm", make_recipe, options=Options, summary="how FOMM learns"),
+        ComponentSpec("recipe", "fomm", FOMMRecipe, options=Options, summary="how FOMM learns"),
     ]
 
 
