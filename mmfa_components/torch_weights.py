@@ -9,6 +9,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from mmfa_components.errors import WeightsError
+from mmfa_components.kinds import Context
 from mmfa_components.weights import load_into
 
 COUNTER = "num_batches_tracked"  # of batch norm; files older than torch 0.4.1 lack it and evaluation does not use it
@@ -56,3 +57,12 @@ def load_state_dict_file(path: Path, module: nn.Module, fix: str, nested: str = 
         load_into(module, {**counters, **tensors}, str(path))
     except WeightsError as error:
         raise WeightsError(error.what, where=error.where, fix=fix) from error
+
+
+def load_fetched(name: str, network: nn.Module, context: Context) -> None:
+    """Load weights ``name`` into a network and put it on the device. Raises WeightsError that says how to get a missing file."""
+    path = context.weights.path(name)
+    if not path.is_file():
+        raise WeightsError(f"weights {name} are not there, and none are shipped", where=str(path), fix=f"python -m plugins fetch {name}")
+    context.weights.load(name, network)
+    network.eval().requires_grad_(False).to(context.device)

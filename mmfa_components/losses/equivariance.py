@@ -63,6 +63,14 @@ class ImageTransform:
         kernel = distance.square() * torch.log(distance + 1e-6)
         return moved + (kernel * self.weights[:, None]).sum(-1, keepdim=True)
 
+    def jacobian(self, points: Tensor) -> Tensor:
+        """Derivative (N, P, 2, 2) of :meth:`warp_points` at points (N, P, 2)."""
+        away = points[:, :, None] - self.control  # (N, P, 25, 2)
+        distance = away.abs().sum(-1)
+        slope = 2 * distance * torch.log(distance + 1e-6) + distance.square() / (distance + 1e-6)
+        bend = (slope[..., None] * away.sign() * self.weights[:, None, :, None]).sum(2)  # (N, P, 2)
+        return self.matrix[:, None, :, :2] + bend[:, :, None]  # the spline moves x and y alike
+
     @property
     def zoom(self) -> Tensor:
         """How much larger the content becomes (N,)."""
@@ -89,3 +97,16 @@ def equivariance_loss(points: Tensor, transformed_points: Tensor, transform: Ima
     keypoints estimated anew on it.
     """
     return (points[..., :2] - transform.warp_points(transformed_points[..., :2])).abs().mean()
+
+
+def jacobian_equivariance_loss(
+    jacobians: Tensor, transformed_jacobians: Tensor, transformed_points: Tensor, transform: ImageTransform
+) -> Tensor:
+    """FOMM, eq. 12: ``mean |1 - J_d^-1 T'(p_T) J_T|``, the same property for the Jacobians of keypoints.
+
+    jacobians: (N, K, 2, 2) of the image.  transformed_jacobians, transformed_points: (N, K, 2, 2) and (N, K, 2) of the transformed one.
+    """
+    carried = transform.jacobian(transformed_points) @ transformed_jacobians
+    ratio = torch.linalg.solve(jacobians, carried)
+    loss: Tensor = (torch.eye(2, device=ratio.device, dtype=ratio.dtype) - ratio).abs().mean()
+    return loss

@@ -10,8 +10,9 @@ from attrs.validators import in_
 from mmfa_components import records as r
 from mmfa_components.hookspecs import hookimpl
 from mmfa_components.kinds import ComponentSpec, Context, MetricFacts, NoOptions
+from mmfa_components.torch_weights import load_fetched
 from mmfa_components.weights import WeightsFile
-from plugins.packaged.sources import SOURCES, load_fetched, weights_path
+from plugins.packaged.sources import SOURCES, weights_path
 
 if TYPE_CHECKING:
     from plugins.image_metrics import ImageMetric

@@ -11,9 +11,9 @@ from mmfa_components import records as r
 from mmfa_components.errors import PluginError, RecordError
 from mmfa_components.kinds import Context, FaceDetector, LandmarkDetector, MetricFacts
 from mmfa_components.perception.faces import FaceReader
+from mmfa_components.torch_weights import load_fetched
 from plugins.packaged.mobilefacenet import MobileFaceNet
 from plugins.packaged.sface import SFace, SFaceNetwork
-from plugins.packaged.sources import load_fetched
 
 DEFINITION = "cosine of the identity embeddings of the two faces, each aligned by its own landmarks"
 OTHERS = "stands in for the paper's backbone, which is not named; not comparable with figures of other backbones"

@@ -43,16 +43,44 @@ def sparse_motions(
     return torch.cat([background, moved], 1).view(n, k + 1, *size, 3)
 
 
-def heat_maps(points: Tensor, size: tuple[int, int, int], variance: float) -> Tensor:
-    """Gaussian heat maps (N, K, D, H, W) in (0, 1] of points (N, K, 3), separable per axis."""
+def local_motions(
+    source: Tensor, driving: Tensor, jacobians: Tensor, size: tuple[int, int]
+) -> Tensor:
+    """Backward motion around each keypoint, which has a Jacobian of its own, and of the background.
+
+    ``w_k(z) = p_s,k + J_k (z - p_d,k)`` (FOMM, eq. 4); the background stays, ``w_0(z) = z``.
+
+    Args:
+        source, driving: (N, K, 2) keypoints.
+        jacobians: (N, K, 2, 2), ``J_k = J_s,k J_d,k^-1``.
+        size: (H, W) of the grid.
+
+    Returns:
+        (N, K + 1, H, W, 2) positions in the source, background first.
+    """
+    n, k, _ = source.shape
+    grid = grid_points(size, source.device).view(1, -1, 2)  # (1, H*W, 2)
+    away = grid[:, None] - driving[:, :, None]  # (N, K, H*W, 2)
+    turned = apply_matrix(jacobians.flatten(0, 1), away.flatten(0, 1)).view(n, k, -1, 2)
+    background = grid[:, None].expand(n, 1, -1, -1)
+    moved = torch.cat([background, source[:, :, None] + turned], 1)
+    return moved.view(n, k + 1, *size, 2)
+
+
+def heat_maps(points: Tensor, size: tuple[int, ...], variance: float) -> Tensor:
+    """Gaussian heat maps (N, K, *size) in (0, 1] of points (N, K, len(size)), separable per axis.
+
+    size: (D, H, W) for points x, y, z, or (H, W) for points x, y.
+    """
     out: Tensor | None = None
-    for axis, count in zip((2, 1, 0), size, strict=True):  # z over D, y over H, x over W
+    last = len(size) - 1
+    for axis, count in zip(range(last, -1, -1), size, strict=True):  # z over D, y over H, x over W
         centres = grid_points((count,), points.device)[:, 0]  # (count,)
         bell = torch.exp(
             -0.5 * (centres - points[..., axis, None]) ** 2 / variance
         )  # (N, K, count)
-        shape = [1, 1, 1]
-        shape[2 - axis] = count
+        shape = [1] * len(size)
+        shape[last - axis] = count
         bell = bell.view(*bell.shape[:2], *shape)
         out = bell if out is None else out * bell
     assert out is not None

@@ -13,9 +13,9 @@ from mmfa_components.kinds import Context
 from mmfa_components.losses.guide import GUIDE
 from mmfa_components.losses.perceptual import VGGFeatures
 from mmfa_components.networks.blocks import channels_last
+from mmfa_components.torch_weights import load_fetched
 from plugins.mmfa.training.options import Losses
 from plugins.packaged.sface import FIVE, SIDE, SFace, SFaceNetwork, squares_by_template
-from plugins.packaged.sources import load_fetched
 
 VGG, FACE = "vgg16_features", "sface"
 """Names of weights files."""
