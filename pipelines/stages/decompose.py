@@ -9,6 +9,7 @@ import attrs
 import torch
 from torch import Tensor
 
+from mmfa_components.geometry.shots import ShotFiller
 from mmfa_components.geometry.track import GapFiller
 from mmfa_components.records import FaceTrack, Motion
 from pipelines.stages.crop import crop_frames, crop_landmarks
@@ -28,10 +29,11 @@ class DecomposeUnit:
 
 @attrs.frozen(eq=False)
 class DecomposedSpan:
-    """Motion of the frames where the face was found (None: in none), on the CPU in float32, and which these are."""
+    """Motion of the frames where the face was found (None: in none), on the CPU in float32, which these are, and their shots."""
 
     motion: Motion | None
     found: tuple[bool, ...]
+    shots: tuple[int, ...]
     seconds: dict[str, float] = attrs.field(factory=dict)
 
 
@@ -56,17 +58,14 @@ def decompose_span(worker: Worker, unit: DecomposeUnit) -> DecomposedSpan:
                 parts.append(plain(motion))
         worker.done(len(track))
     joined = Motion.concatenate(parts) if parts else None
-    return DecomposedSpan(joined, tuple(unit.track.found.tolist()), watch.seconds)
+    return DecomposedSpan(joined, tuple(unit.track.found.tolist()), tuple(unit.track.shot.tolist()), watch.seconds)
 
 
 def fill_gaps(spans: Iterable[DecomposedSpan], max_gap: int) -> Iterator[Motion]:
-    """Join spans to the motion of the whole clip: short gaps interpolated, long ones repeat the last motion."""
-    filler: GapFiller[Motion] = GapFiller(max_gap)
+    """Join spans to the motion of the whole clip: short gaps within a shot interpolated, long ones repeat the last motion."""
+    filler: ShotFiller[Motion] = ShotFiller(GapFiller(max_gap))
     for span in spans:
-        if span.motion is None:
-            filler.skip(len(span.found))
-        else:
-            yield from filler.push(span.motion, span.found)
+        yield from filler.push(span.motion, span.found, span.shots)
     yield from filler.finish()
 
 
