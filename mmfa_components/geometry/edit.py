@@ -118,7 +118,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
 
 @attrs.frozen
 class Take:
-    """A clip ready to take from: its motion, one row a result frame (or 1 row for all), and its reference frame (1 row)."""
+    """A clip ready to take from: its motion, one row a result frame (or 1 row for all), and its reference, 1 row or one a result frame."""
 
     motion: Motion
     reference: Motion
@@ -213,7 +213,7 @@ def _taken(name: str, source: Motion, channel: Channel, takes: Mapping[str, Take
             raise RecordError(f"{name} is taken from a motion that holds no expression", where="edit_motion", fix='take it from the "source"')
         return _amplified(driving, _zero(driving, reference.expression), amount, expression_amount)
     driving = _amplified(driving, reference, amount, expression_amount)
-    return transfer_motion(source, driving, take.reference[:1].map(lambda t: t.to(source.rotation)), TransferModes())
+    return transfer_motion(source, driving, take.reference.map(lambda t: t.to(source.rotation)), TransferModes())
 
 
 def _amplified(motion: Motion, about: Motion, amount: Tensor | float, expression: Tensor | float) -> Motion:

@@ -1,4 +1,4 @@
-"""Shots of a clip: runs of frames that one camera shows without a break, of one person."""
+"""Shots of a clip: runs of frames that one camera shows without a break."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def transfer_motion(source: Motion, driving: Motion, reference: Motion, modes: T
     Args:
         source: N = 1 (portrait) or one row a driving frame (video as source).
         driving: N frames.
-        reference: N = 1, the driving clip's reference frame.
+        reference: the driving clip's reference frame, N = 1, or one row a driving frame (one reference a shot).
         modes: one mode an attribute.
 
     Returns:
@@ -46,8 +46,8 @@ def transfer_motion(source: Motion, driving: Motion, reference: Motion, modes: T
         RecordError: when the numbers of frames or the widths of the expression features do not fit.
     """
     frames = len(driving)
-    if len(source) not in (1, frames) or len(reference) != 1:
-        what = f"source has {len(source)} rows (1 or {frames} wanted), the reference {len(reference)} (1 wanted)"
+    if len(source) not in (1, frames) or len(reference) not in (1, frames):
+        what = f"source has {len(source)} rows, the reference {len(reference)} (1 or {frames} wanted)"
         raise RecordError(what, where="transfer_motion")
     if not driving.expression.shape[1]:
         if modes.expression == "absolute":

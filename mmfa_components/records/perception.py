@@ -95,7 +95,7 @@ class Rotation(Record):
 class FaceTrack(Record):
     """One face followed through a clip; gaps are bridged (points interpolated) and marked.
 
-    A shot is what one camera shows without a break, of one person; nothing is interpolated from one to the next.
+    A shot is what one camera shows without a break. Nothing is interpolated from one shot or one person to the next.
 
     found: (N,) bool, True where the face was seen in that frame, False where it was bridged or never seen.
     usable: (N,) bool, True where ``points`` holds a seen or bridged face; False inside gaps too long to bridge.

@@ -10,6 +10,7 @@ from typing import Any
 
 import attrs
 import torch
+from torch import Tensor
 
 from mmfa_components.geometry.edit import edit_motion
 from mmfa_components.records import KeypointRegions, Motion, RegionalMotion, Timestamps
@@ -17,31 +18,37 @@ from pipelines.config.schema import Face, Job
 from pipelines.editing.latent_shift import LatentSpace
 from pipelines.editing.schema import EditJob, EditPlan
 from pipelines.editing.timeline import Follower, Source, Timeline, follow, timeline_of
-from pipelines.engines.batch import Batch, warnings_of
-from pipelines.engines.clips import Clip
+from pipelines.engines.batch import Batch, first_square, squares_text, warnings_of
+from pipelines.engines.clips import Clip, source_frames
 from pipelines.engines.job_keys import job_face, job_key, motion_text, write_notes
 from pipelines.engines.sealing import seal_of
 from pipelines.engines.sheet import choose_moments
 from pipelines.engines.writing import Film, write_film, write_still
 from pipelines.media import probe
 from pipelines.reports.run_report import JobReport
+from pipelines.stages.clock import frames_shown, seconds_of
 from pipelines.stages.encode import Portrait, RegionsUnit, find_regions
 from pipelines.stages.motion_file import RecordRows, is_motion_file, motion_beside, write_result_motion
-from pipelines.stages.render import RenderUnit, SourceFrames
-from pipelines.stages.transfer import held, smoothing_radius
+from pipelines.stages.render import RenderUnit
+from pipelines.stages.transfer import smoothing_radius
 
 NO_REGIONS = "this animator or these landmarks know no regions of the face: eyes and mouth move with the rest"
 
 
 @attrs.frozen(eq=False)
 class _Work:
-    """A job whose inputs are ready. own: reads the source's motion.  regions: None where they are not needed or not known."""
+    """A job whose inputs are ready.
+
+    own, identity: the source's motion, and what is animated, at frames start to stop of the result.  shown: (N,) the frame of a
+    source video at each.  regions: None where they are not needed or not known.
+    """
 
     source: Source
     line: Timeline
     followers: dict[str, Follower]
     own: Callable[[int, int], Motion]
-    identity: Any
+    identity: Callable[[int, int], Any]
+    shown: Tensor
     regions: KeypointRegions | None
 
 
@@ -89,14 +96,20 @@ class EditBatch(Batch):
             report.lost, report.bridged = driving.report.lost, driving.report.bridged
         radius = smoothing_radius(smooth, float(source.info.rate)) if isinstance(source, Clip) else 0
 
+        shown = torch.empty(0, dtype=torch.long)
+        if isinstance(source, Clip):
+            shown = frames_shown(seconds_of(source.times, source.frames, source.info.time_base), line.seconds(0, line.frames))
+
         def own(start: int, stop: int) -> Motion:
-            return held(source.motion, start, stop, radius) if isinstance(source, Clip) else source.motion
+            return source.own_motion(shown[start:stop], radius) if isinstance(source, Clip) else source.motion
+
+        def identity(start: int, stop: int) -> Any:
+            return source_frames(source, shown[start:stop]) if isinstance(source, Clip) else source.identity
 
         regions = self._regions(source) if edit.regional else None
         if edit.regional and regions is None:
             report.warnings.append(NO_REGIONS)
-        identity: Any = source.identity if isinstance(source, Portrait) else SourceFrames(source.path, source.frames, source.square)
-        return lambda: self._make(job, report, _Work(source, line, followers, own, identity, regions))
+        return lambda: self._make(job, report, _Work(source, line, followers, own, identity, shown, regions))
 
     def _make(self, job: EditJob, report: JobReport, work: _Work) -> int:
         output, facts, line = self.plan.pipeline.output, self.engine.facts, work.line
@@ -106,8 +119,9 @@ class EditBatch(Batch):
         leader = work.followers[""].clip if "" in work.followers else None
         notes = {
             "key": report.key, "frames": line.frames, "reference": report.reference, "lost": report.lost, "bridged": report.bridged,
-            "moments": moments, "source_square": _square(work.source), "source_frames": getattr(work.source, "frames", 1),
-            **({"driving_square": _square(leader)} if leader is not None else {}),
+            "moments": moments, "source_square": squares_text(first_square(work.source)[None])[0],
+            **({"source_shown": work.shown[moments].tolist()} if isinstance(work.source, Clip) else {}),
+            **({"driving_squares": squares_text(leader.framing.squares[moments])} if isinstance(leader, Clip) else {}),
         }  # fmt: skip
         origin = motion_text(*[self.input(f.clip.path) for f in work.followers.values() if isinstance(f.clip, Clip)])
         metadata = write_notes(notes, facts, f"edited; {origin}" if origin else "edited")
@@ -117,7 +131,7 @@ class EditBatch(Batch):
             report.seconds = write_still(self.engine, job.output, next(self._edited(work)), work.source, output, metadata, seal)
         else:
             sound = line.sound if output.audio else None
-            film = Film(job.output, line.info.time_base, line.info.rate, line.times, sound, metadata, seal)
+            film = Film(job.output, line.info.time_base, line.info.rate, line.times, sound, metadata, seal, work.shown)
             report.seconds = write_film(self.engine, film, self._edited(work), work.source, output)
         if output.motion:
             whole = RecordRows(_joined([unit.driving for unit in self._edited(work)]))
@@ -134,7 +148,7 @@ class EditBatch(Batch):
             motion = edit_motion(own, edit, takes, work.line.seconds(start, stop))
             if self.space is not None:
                 motion = self.space.shift(motion, self._plan.motion.latent)
-            yield RenderUnit(start, motion, own, work.identity, work.regions)
+            yield RenderUnit(start, motion, own, work.identity(start, stop), work.regions)
 
     def _other(self, path: Path, face: Face) -> Source:
         """A clip, motion file or picture that attributes are taken from; its face is the largest whatever the job's choice."""
@@ -147,7 +161,7 @@ class EditBatch(Batch):
         if isinstance(source, Portrait):
             return source.regions
         frame = next(i for i in range(source.frames) if bool(source.track.read(i, i + 1).found[0]))
-        unit = RegionsUnit(source.path, frame, source.track.read(frame, frame + 1), source.square)
+        unit = RegionsUnit(source.path, frame, source.track.read(frame, frame + 1), source.framing.view[frame])
         return next(iter(self.engine.map(find_regions, [unit])))
 
 
@@ -157,7 +171,3 @@ def _plain(motion: Motion) -> Motion:
 
 def _joined(parts: list[Motion]) -> Motion:
     return (RegionalMotion if isinstance(parts[0], RegionalMotion) else Motion).concatenate(parts)
-
-
-def _square(source: Source) -> list[float]:
-    return [round(float(v), 3) for v in torch.as_tensor(source.square)]

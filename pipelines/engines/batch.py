@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import torch
+from torch import Tensor
 
 from mmfa_components.geometry.transfer import transfer_motion
 from mmfa_components.records import Motion
 from pipelines.config.schema import Face, Job, Plan
 from pipelines.engines.base import Engine
 from pipelines.engines.batch_order import by_source, run_in_parallel
-from pipelines.engines.clips import Clip, Preparation, input_report, timestamp
+from pipelines.engines.clips import Clip, Preparation, input_report, source_frames
 from pipelines.engines.failures import describe
 from pipelines.engines.job_keys import job_face, job_key, job_reference, motion_text, read_notes, write_notes
 from pipelines.engines.parallel import Once, Uses
@@ -24,10 +26,12 @@ from pipelines.engines.sheet import choose_moments
 from pipelines.engines.writing import Film, write_film
 from pipelines.media import probe
 from pipelines.reports.run_report import InputReport, JobReport, RunReport
+from pipelines.stages.clock import frames_shown, seconds_of
 from pipelines.stages.encode import Portrait
 from pipelines.stages.motion_file import RecordRows, motion_beside, write_result_motion
-from pipelines.stages.render import RenderUnit, SourceFrames
-from pipelines.stages.transfer import find_reference, held, modes_of, read_motion, smoothing_radius
+from pipelines.stages.references import References, find_references
+from pipelines.stages.render import RenderUnit
+from pipelines.stages.transfer import modes_of, read_motion, smoothing_radius
 from pipelines.stages.worker import Stopped
 
 
@@ -118,25 +122,28 @@ class Batch:
     def _write(self, job: Job, report: JobReport, source: Portrait | Clip, clip: Clip) -> int:
         pipeline, output = self.plan.pipeline, self.plan.pipeline.output
         radius = smoothing_radius(pipeline.face.smooth, float(clip.info.rate))
-        report.reference = find_reference(
-            clip.motion, clip.track, job_reference(pipeline, job), str(job.driving), neutral=clip.neutral
+        reference = find_references(
+            clip.motion, clip.track, clip.framing.stretch, job_reference(pipeline, job), str(job.driving), radius, clip.neutral
         )
-        reference = read_motion(clip.motion, report.reference, report.reference + 1, radius)
+        report.reference = reference.main
+        report.references = list(reference.frames) if len(reference.frames) > 1 else []
+        moments = choose_moments(clip.motion, report.reference)
         notes = {
             "key": report.key,
             "frames": clip.frames,
             "reference": report.reference,
             "lost": report.lost,
             "bridged": report.bridged,
-            "moments": choose_moments(clip.motion, report.reference),
-            "driving_square": [round(float(v), 3) for v in clip.square],
-            "source_square": [round(float(v), 3) for v in source.square],
+            "moments": moments,
+            "driving_squares": squares_text(clip.framing.squares[moments]),
+            "source_square": squares_text(first_square(source)[None])[0],
         }
         info, times = clip.info, clip.times
         metadata = write_notes(notes, self.engine.facts, motion_text(clip.report))
         film = Film(
             job.output, info.time_base, info.rate, lambda first, stop: times.read(first, stop).pts.tolist(),
             job.driving if output.audio and info.has_audio else None, metadata, seal_of(pipeline.provenance, job.output, metadata),
+            shown_rows(source, clip) if isinstance(source, Clip) else torch.empty(0, dtype=torch.long),
         )  # fmt: skip
         self.progress.start(f"{job.source.name} moved by {job.driving.name}", clip.frames)
         report.seconds = write_film(self.engine, film, self._units(source, clip, reference, radius), source, output)
@@ -145,17 +152,19 @@ class Batch:
             write_result_motion(motion_beside(job.output), moved, times, info, self.engine.facts, source.square, job.driving.name)
         return clip.frames
 
-    def _units(self, source: Portrait | Clip, clip: Clip, reference: Motion, radius: int) -> Iterator[RenderUnit]:
+    def _units(self, source: Portrait | Clip, clip: Clip, reference: References, radius: int) -> Iterator[RenderUnit]:
         modes, span = modes_of(self.plan.pipeline.transfer), self.plan.pipeline.engine.span
+        shown = shown_rows(source, clip) if isinstance(source, Clip) else torch.empty(0, dtype=torch.long)
         for start in range(0, clip.frames, span):
             stop = min(start + span, clip.frames)
-            driving = read_motion(clip.motion, start, stop, radius)
+            driving = read_motion(clip.motion, start, stop, radius, clip.framing.stretch)
             if isinstance(source, Clip):
-                own = held(source.motion, start, stop, smoothing_radius(self.plan.pipeline.face.smooth, float(source.info.rate)))
-                identity: Any = SourceFrames(source.path, source.frames, source.square, timestamp(source.times, min(start, source.frames - 1)))
+                rows = shown[start:stop]
+                own = source.own_motion(rows, smoothing_radius(self.plan.pipeline.face.smooth, float(source.info.rate)))
+                identity: Any = source_frames(source, rows)
             else:
                 own, identity = source.motion, source.identity
-            yield RenderUnit(start, transfer_motion(own, driving, reference, modes), own, identity)
+            yield RenderUnit(start, transfer_motion(own, driving, reference.rows(start, stop), modes), own, identity)
 
     # ---- inputs, each prepared once ------------------------------------------------------------------------------
     def input(self, path: Path) -> InputReport:
@@ -192,11 +201,45 @@ class Batch:
         return self._portraits.get((path, face.select), make)
 
 
+def shown_rows(source: Clip, clip: Clip) -> Tensor:
+    """Which frame of a source video is shown with each frame (N,) of a driving clip: both begin together, each has its own clock."""
+    own, at = (seconds_of(c.times, c.frames, c.info.time_base) for c in (source, clip))
+    return frames_shown(own, at)
+
+
+def first_square(source: Portrait | Clip) -> Tensor:
+    """The square (4,) a source's first frame is cropped by."""
+    return source.framing.view[0] if isinstance(source, Clip) else source.square
+
+
+def squares_text(squares: Tensor) -> list[list[float]]:
+    """Squares (n, 4) as notes keep them."""
+    return [[round(float(v), 3) for v in row] for row in squares]
+
+
+def followed(report: InputReport) -> list[str]:
+    """What was decided about who is followed in a clip, and how, in words."""
+    texts = []
+    if report.cuts:
+        texts.append(f"the camera changes at frame {_listed(report.cuts)}; each shot is moved from a reference frame of its own")
+    if report.people:
+        texts.append(f"another person is followed from frame {_listed(report.people)} on; look whether that is meant (face.select)")
+    if report.follows:
+        texts.append("the head travels farther than the crop reaches; the crop goes along with it")
+    return texts
+
+
+def _listed(frames: list[int]) -> str:
+    shown = ", ".join(str(f) for f in frames[:8])
+    return shown if len(frames) <= 8 else f"{shown} and {len(frames) - 8} more"
+
+
 def warnings_of(clip: Clip) -> list[str]:
     """What the user should know about a clip that was used."""
     texts = [f"{clip.path.name}: {text}" for text in clip.report.warnings]
     if not texts and clip.info.frames and clip.frames < clip.info.frames:
         texts.append(f"{clip.path.name}: only {clip.frames} of {clip.info.frames} frames could be read")
+    texts += [f"{clip.path.name}: {text}" for text in followed(clip.report)]
     if clip.report.lost:
         texts.append(f"{clip.path.name}: no face in frames {', '.join(clip.report.lost)}; the last motion is repeated there")
     return texts

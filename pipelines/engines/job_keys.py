@@ -18,7 +18,7 @@ from pipelines.remote import is_uploaded, read_marker
 from pipelines.reports import InputReport
 from pipelines.stages.components import Facts
 
-RESULTS_VERSION = 1
+RESULTS_VERSION = 2
 """Raised whenever the stages change what comes out for the same inputs and options."""
 METADATA_KEY = "mmfa"
 SYNTHETIC = "this picture or video is synthetic: a face moved or made by MMFA"

@@ -55,7 +55,7 @@ class Runner:
         return _once(self._portraits, path, lambda: self.preparation.portrait(path, self.pipeline.face, input_report(path, "image")))
 
     def frame_as_source(self, clip: Clip, frame: int) -> tuple[Any, Motion]:
-        """Identity and motion (N = 1) of one frame of a clip."""
+        """Identity and motion (N = 1) of one frame of a clip, through the square its motion is told in."""
         identity = next(iter(self.engine.map(encode_frame, [FrameUnit(clip.path, frame, clip.square)])))
         return identity, clip.motion.read(frame, frame + 1)
 

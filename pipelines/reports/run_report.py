@@ -43,7 +43,8 @@ class ErrorReport:
 class InputReport:
     """One portrait or clip: frames, seconds by stage, which records came from the cache, frame ranges without a face.
 
-    lost: ranges whose motion repeats its neighbour.  bridged: ranges whose motion was interpolated.
+    lost: ranges whose motion repeats its neighbour.  bridged: ranges whose motion was interpolated.  cuts: frames with which the
+    camera changes.  people: frames from which on another person is followed.  follows: the crop goes along with the head.
     """
 
     path: str
@@ -52,6 +53,9 @@ class InputReport:
     frames: int = 0
     lost: list[str] = attrs.field(factory=list)
     bridged: list[str] = attrs.field(factory=list)
+    cuts: list[int] = attrs.field(factory=list)
+    people: list[int] = attrs.field(factory=list)
+    follows: bool = False
     cached: dict[str, bool] = attrs.field(factory=dict)
     seconds: dict[str, float] = attrs.field(factory=dict)
     warnings: list[str] = attrs.field(factory=list)
@@ -59,7 +63,10 @@ class InputReport:
 
 @attrs.define
 class JobReport:
-    """One result. ``key`` stands for everything that determines its bytes; ``seconds`` by stage overlap, ``wall`` does not."""
+    """One result. ``key`` stands for everything that determines its bytes; ``seconds`` by stage overlap, ``wall`` does not.
+
+    reference: the driving clip's reference frame.  references: one for each shot and person, in order, where there are several.
+    """
 
     name: str
     source: str
@@ -72,6 +79,7 @@ class JobReport:
     wall: float = 0.0
     seconds: dict[str, float] = attrs.field(factory=dict)
     reference: int | None = None
+    references: list[int] = attrs.field(factory=list)
     lost: list[str] = attrs.field(factory=list)
     bridged: list[str] = attrs.field(factory=list)
     warnings: list[str] = attrs.field(factory=list)

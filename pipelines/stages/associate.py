@@ -1,8 +1,7 @@
 """Stage associate: which of the faces seen in each frame is the one that is followed.
 
 Decided without pictures, from boxes, scores, a small appearance of every face and a small
-signature of every frame. A *shot* is what one camera sees without a break, of one person: a new one
-begins at a cut, and where another person is taken up.
+signature of every frame. A *shot* is what one camera sees without a break.
 """
 
 from __future__ import annotations
@@ -16,6 +15,8 @@ from torch import Tensor
 
 from mmfa_components.errors import NoFaceError
 
+FOLLOWING_VERSION = 2
+"""Raised whenever another face may be followed in the same file: tracks in the cache are known by it."""
 ALIKE = 0.13
 """Mean difference of two appearances up to which they are one person's. Of 120 clips of 60 people
 99 in 100 pairs of different people lie above 0.12, 95 above 0.147; frames of one person 0.2 s
@@ -85,7 +86,8 @@ class Association:
     A track starts, and starts anew, on a detection of at least ``start_score``; it goes on with
     weaker ones. It goes on with a face that is near in place and like the person in appearance. A
     face of somebody else is taken up only after a cut, or when the person was gone for more than
-    ``max_gap`` frames; people seen before come first.
+    ``max_gap`` frames; people seen before come first, and the one selected is followed again as
+    soon as it is back.
     """
 
     def __init__(self, rules: Rules) -> None:
@@ -123,6 +125,11 @@ class Association:
                 self.weak = max(self.weak, float(sight.scores[good].max()))
                 return None
             return int(good[self._select(boxes)])
+        if self.person and self.box is not None:
+            back = self._back(looks, sure)
+            if back is not None:
+                self._begin(0)
+                return int(good[back])
         if self.box is not None:
             here = self._goes_on(boxes, looks)
             if here is not None:
@@ -130,6 +137,13 @@ class Association:
             if self.gap <= self.rules.max_gap:
                 return None
         return self._take_up(boxes, looks, sure, good)
+
+    def _back(self, looks: Tensor, sure: Tensor) -> int | None:
+        """The person who was selected, where somebody else has been followed since."""
+        strange = _strangeness(looks, self.people[0])
+        best = int(strange.argmin())
+        other = _strangeness(looks[best : best + 1], self.people[self.person])
+        return best if sure[best] and strange[best] < ALIKE <= float(other) else None
 
     def _goes_on(self, boxes: Tensor, looks: Tensor) -> int | None:
         """The face that goes on from the last one: near in place and size, and of the person."""
@@ -162,8 +176,6 @@ class Association:
         return int(good[int((_area(boxes) * sure).argmax())])
 
     def _begin(self, person: int) -> None:
-        if person != self.person and self.box is not None:
-            self.shot += 1  # another person in the same picture
         self.person = person
         if person == len(self.people):
             self.people.append([])
@@ -174,7 +186,7 @@ class Association:
         if not self.people:
             self.people.append([])
         known = self.people[self.person]
-        if not known or 0.25 * ALIKE < float(_strangeness(self.look[None], known)):
+        if not known or float(_strangeness(self.look[None], known)) > 0.25 * ALIKE:
             known.append(self.look)
             if len(known) > GALLERY:
                 del known[GALLERY // 2]  # the first ones and the latest stay
@@ -196,26 +208,31 @@ class Association:
         """Whether the camera changed: much of the picture at once, or the face jumps and the picture with it."""
         if self.last is None:
             return False
-        share = changed_share(self.last.signature, sight.signature)
+        share, everywhere = changed_share(self.last.signature, sight.signature)
         usual = max(self.lately, default=0.0)
         sudden = share > SUDDEN * usual
         self.lately.append(share)
         if not sudden or share < 0.06 or _stays(self.last, sight):
             return False
-        if share >= 0.5:
+        if share >= 0.5 and everywhere > 0.25:
             return True
         if self.box is None or self.gap or self.look is None or not len(sight.boxes):
             return False
         distance, growth = _moved(sight.boxes, self.box)
+        strange = (sight.looks - self.look).abs().mean(1)
+        jumps = (strange < ALIKE) & ((growth > 0.14) | (distance > 0.3))
+        changes = (strange >= ALIKE) & (distance < 0.6) & (growth < 0.5)
         nearest = int((distance + growth).argmin())
-        strange = float((sight.looks[nearest] - self.look).abs().mean())
-        jumps = bool(growth[nearest] > 0.14 or distance[nearest] > 0.3)
-        return jumps or (share >= 0.15 and strange > ALIKE)
+        return bool(jumps[nearest]) or (share >= 0.15 and bool(changes[nearest]))
 
 
-def changed_share(before: Tensor, after: Tensor) -> float:
-    """Share of the cells of a signature (S,) of RGB triples that have changed."""
-    return float(((before - after).view(-1, 3).abs().amax(1) > CHANGED).float().mean())
+def changed_share(before: Tensor, after: Tensor) -> tuple[float, float]:
+    """Share of the cells of two signatures (S,) that have changed: in all, and in that half of the picture which changed least."""
+    changed = ((before - after).view(-1, 3).abs().amax(1) > CHANGED).float()
+    side = round(len(changed) ** 0.5)
+    grid, half = changed.view(side, side), side // 2
+    parts = (grid[:half], grid[half:], grid[:, :half], grid[:, half:])
+    return float(changed.mean()), min(float(part.mean()) for part in parts)
 
 
 def _stays(last: FrameSight, sight: FrameSight) -> bool:

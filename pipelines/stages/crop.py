@@ -39,26 +39,46 @@ def stable_square(boxes: Tensor, ratio: float) -> Tensor:
     not seem to breathe. When the head travels farther than that, the square is moved and enlarged until the face stays inside in
     at least 98 of 100 frames.
     """
+    return _square(boxes, ratio)[0]
+
+
+def resting_square(boxes: Tensor, ratio: float) -> Tensor | None:
+    """As :func:`stable_square` where it need not be enlarged; None where the head travels farther than the square reaches."""
+    square, enlarged = _square(boxes, ratio)
+    return None if enlarged else square
+
+
+def _square(boxes: Tensor, ratio: float) -> tuple[Tensor, bool]:
     low = boxes[:, :2].quantile(0.01, dim=0)  # (2,)
     high = boxes[:, 2:].quantile(0.99, dim=0)
-    side = (boxes[:, 3] - boxes[:, 1]).median() / ratio
-    side = torch.maximum(side, (high - low).max() / (1 - 2 * MARGIN))
+    usual = (boxes[:, 3] - boxes[:, 1]).median() / ratio
+    side = torch.maximum(usual, (high - low).max() / (1 - 2 * MARGIN))
     centre = ((boxes[:, :2] + boxes[:, 2:]) / 2).median(dim=0).values - side * boxes.new_tensor([0.0, RISE])
     reach = side * (0.5 - MARGIN)
     centre = torch.minimum(torch.maximum(centre, high - reach), low + reach)
-    return torch.stack([centre[0], centre[1], side, torch.zeros_like(side)])
+    return torch.stack([centre[0], centre[1], side, torch.zeros_like(side)]), bool(side > usual)
 
 
-def crop_frames(rgb: Tensor, square: Tensor, size: int, device: torch.device) -> Frames:
-    """Crops (n, 3, size, size) of full frames (n, H, W, 3) uint8; few large frames are held as float at a time."""
+def crop_frames(rgb: Tensor, squares: Tensor, size: int, device: torch.device) -> Frames:
+    """Crops (n, 3, size, size) of full frames (n, H, W, 3) uint8; few large frames are held as float at a time.
+
+    squares: (4,) for all frames, or (n, 4). What comes out for a frame does not depend on those that come along.
+    """
     length = chunk_length(len(rgb), rgb.shape[2], rgb.shape[1])
-    parts = [
-        crop_squares(to_float(part, device), square.to(device).expand(len(part), 4), size) for part in torch.split(rgb, length)
-    ]
+    squares = squares.to(device).expand(len(rgb), 4)
+    parts = [_crops(to_float(part, device), rows, size) for part, rows in zip(rgb.split(length), squares.split(length), strict=True)]
     return Frames(torch.cat(parts).clamp(0, 1))
 
 
-def crop_landmarks(track: FaceTrack, square: Tensor, size: int, device: torch.device) -> Landmarks:
-    """The landmarks of a track in pixels of its crops."""
-    points = to_crop(track.points, square.expand(len(track), 4), size)
+def _crops(rgb: Tensor, squares: Tensor, size: int) -> Tensor:
+    """crop_squares, which averages as many samples as the largest square asks for, for each size of square by itself."""
+    samples = (squares[:, 2] / size - 0.01).ceil()
+    if bool((samples == samples[:1]).all()):
+        return crop_squares(rgb, squares, size)
+    return torch.cat([crop_squares(rgb[i : i + 1], squares[i : i + 1], size) for i in range(len(rgb))])
+
+
+def crop_landmarks(track: FaceTrack, squares: Tensor, size: int, device: torch.device) -> Landmarks:
+    """The landmarks of a track in pixels of its crops. squares: (4,) or one a frame (n, 4)."""
+    points = to_crop(track.points, squares.expand(len(track), 4), size)
     return Landmarks(points.to(device), track.presence.to(device))

@@ -46,7 +46,7 @@ class Portrait:
 
 @attrs.frozen(eq=False)
 class RegionsUnit:
-    """One frame of a video used as source: its number, its row of the track, and the clip's crop square (4,)."""
+    """One frame of a video used as source: its number, its row of the track, and its square (4,)."""
 
     path: Path
     frame: int
@@ -101,7 +101,7 @@ def opaque(image: StillImage) -> Tensor:
 
 @attrs.frozen(eq=False)
 class FrameUnit:
-    """One frame of a clip to encode as a portrait, cropped by the clip's square (4,)."""
+    """One frame of a clip to encode as a portrait, cropped by a square (4,)."""
 
     path: Path
     frame: int

@@ -18,14 +18,15 @@ from pipelines.stages.worker import Stopwatch, Worker
 
 @attrs.frozen(eq=False)
 class SourceFrames:
-    """Frames of a video used as source: result frame i is made of its frame i; its last frame is held beyond its end.
+    """Frames of a video used as source.
 
-    pts: timestamp of the frame the unit begins with, if known, to find it fast.
+    rows: the frame of the video that each frame of the unit is made of; they rise or repeat.  squares: (n, 4), what each is cropped
+    by.  pts: timestamp of the first one, if known, to find it fast.
     """
 
     path: Path
-    frames: int
-    square: Tensor
+    rows: tuple[int, ...]
+    squares: Tensor
     pts: int | None = None
 
 
@@ -65,11 +66,13 @@ def render_span(worker: Worker, unit: RenderUnit) -> RenderedSpan:
         source = unit.source if len(unit.source) == 1 else unit.source[first : first + worker.batch]
         identity = still
         if isinstance(unit.identity, SourceFrames):
-            start = unit.start + first
+            here = slice(first, first + len(driving))
             with watch.stage("decode"):
-                rgb = source_frames(worker, unit.identity, start, start + len(driving), unit.identity.pts if first == 0 else None)
+                pts = unit.identity.pts if first == 0 else None
+                rgb = worker.frames.pick(unit.identity.path, unit.identity.rows[here], pts)
             with watch.stage("encode"):
-                identity = animator.encode(crop_frames(rgb, unit.identity.square, animator.crop_size, worker.device))
+                squares = unit.identity.squares[here]
+                identity = animator.encode(crop_frames(rgb, squares, animator.crop_size, worker.device))
         with watch.stage("render"):
             own = source.to(worker.device)
             frames = (
@@ -93,9 +96,3 @@ def render_canonical(animator: Animator, identity: object, source: Motion, drivi
         raise ConfigError("this animator has no canonical face", where="animator.name", fix='use the animator "mmfa"')
     return animator.render_neutral(identity, source, driving)
 
-
-def source_frames(worker: Worker, source: SourceFrames, start: int, stop: int, pts: int | None) -> Tensor:
-    """Frames ``start`` to ``stop`` of a source video (n, H, W, 3) uint8, its last frame repeated beyond the end. pts: of the first one read."""
-    first = min(start, source.frames - 1)
-    rgb = worker.frames.read(source.path, first, max(min(stop, source.frames), first + 1), pts)
-    return torch.cat([rgb, rgb[-1:].expand(stop - start - len(rgb), -1, -1, -1)])

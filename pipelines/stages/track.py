@@ -16,7 +16,7 @@ from mmfa_components.geometry.squares import region_of_detection, square_of_land
 from mmfa_components.geometry.track import GapFiller
 from mmfa_components.records import FaceRegions, FaceTrack, Frames
 from pipelines.config.schema import Face
-from pipelines.stages.associate import Association, FrameSight, Rules
+from pipelines.stages.associate import Association, Choice, FrameSight, Rules
 from pipelines.stages.frames import Chunk, chunk_length, to_float
 from pipelines.stages.sight import sights_of
 from pipelines.stages.worker import Stopwatch, Worker
@@ -24,6 +24,8 @@ from pipelines.stages.worker import Stopwatch, Worker
 MIN_PRESENCE = 0.5
 FOLLOWED_AT_ONCE = 32
 """Frames, on a GPU: detector and landmark network take it some 20 ms a call, whether for 8 frames or for 24 (docs/ray.md)."""
+PEOPLE = 1 << 20
+"""More people than a clip shows: shot and person in one number."""
 MESHES = (468, 478)
 """Numbers of points of the face meshes whose eye corners are known."""
 REGION_RATIO = 2 / 3
@@ -106,12 +108,12 @@ def _mark(rows: FaceTrack, bridged: bool) -> FaceTrack:
 class Seen:
     """The next frames of a clip.
 
-    rows: of the frames that show the face, None when none does.  found: which these are.  shots: number of each frame's shot.
+    rows: of the frames that show the face, None when none does.  found: which these are.  choices: who is followed in each.
     """
 
     rows: FaceTrack | None
     found: list[bool]
-    shots: list[int]
+    choices: list[Choice]
 
 
 class FaceTracker:
@@ -127,14 +129,15 @@ class FaceTracker:
         self.state = Association(Rules(face.select, face.max_gap, face.min_score, start_score, where))
         self.filler: ShotFiller[FaceTrack] = ShotFiller(GapFiller(face.max_gap, mark=_mark))
         self.previous: Tensor | None = None  # (1, P, 3), landmarks of the frame before, None when it had none
-        self.shots: deque[int] = deque()  # of the frames whose rows are not known yet
+        self.numbers: deque[tuple[int, int]] = deque()  # shot and person of the frames whose rows are not known yet
         self.seen = False  # True once a face was found
 
     def step(self, chunk: Chunk) -> Iterator[FaceTrack]:
         """Take the next frames, and yield the rows of the track that are now known."""
         seen = self.faces(to_float(chunk.rgb, self.worker.device))
-        self.shots.extend(seen.shots)
-        for rows in self.filler.push(seen.rows, seen.found, seen.shots):
+        self.numbers.extend((c.shot, c.person) for c in seen.choices)
+        stretches = [c.shot * PEOPLE + c.person for c in seen.choices]
+        for rows in self.filler.push(seen.rows, seen.found, stretches):
             yield self._numbered(rows)
 
     def finish(self) -> Iterator[FaceTrack]:
@@ -143,8 +146,9 @@ class FaceTracker:
             yield self._numbered(rows)
 
     def _numbered(self, rows: FaceTrack) -> FaceTrack:
-        """Rows with the shots of their own frames: one that is repeated may be of another."""
-        return attrs.evolve(rows, shot=torch.tensor([self.shots.popleft() for _ in range(len(rows))], dtype=torch.long))
+        """Rows with shot and person of their own frames: a row that is repeated may be of others."""
+        numbers = torch.tensor([self.numbers.popleft() for _ in range(len(rows))], dtype=torch.long)
+        return attrs.evolve(rows, shot=numbers[:, 0], person=numbers[:, 1])
 
     def faces(self, rgb: Tensor) -> Seen:
         """Faces of the next frames (n, 3, H, W)."""
@@ -175,16 +179,15 @@ class FaceTracker:
                     del points[i]
             self.previous = points.get(i)
         found = [i in points for i in range(len(frames))]
-        shots = [c.shot for c in choices]
         if not points:
-            return Seen(None, found, shots)
+            return Seen(None, found, choices)
         self.seen = True
         here = sorted(points)
         rows = torch.cat([points[i] for i in here])  # (n, P, 3)
         yes = torch.ones(len(rows), dtype=torch.bool)
         crops = upright_square(rows, self.face.crop_ratio)
         numbers = [torch.tensor([getattr(choices[i], name) for i in here], dtype=torch.long) for name in ("shot", "person")]
-        return Seen(FaceTrack(yes, yes, rows, torch.cat([presence[i] for i in here]), crops, *numbers), found, shots)
+        return Seen(FaceTrack(yes, yes, rows, torch.cat([presence[i] for i in here]), crops, *numbers), found, choices)
 
 
 def upright_square(points: Tensor, ratio: float) -> Tensor:

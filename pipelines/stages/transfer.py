@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Protocol, TypeVar
 
 import torch
+from torch import Tensor
 
 from mmfa_components.errors import ConfigError
+from mmfa_components.geometry.shots import shot_runs
 from mmfa_components.geometry.track import smooth, smooth_rotation
 from mmfa_components.geometry.transfer import TransferModes, choose_reference, mouth_opening
 from mmfa_components.records import FaceTrack, Motion, Record
@@ -30,12 +32,20 @@ def modes_of(transfer: Transfer) -> TransferModes:
     return TransferModes(transfer.rotation, transfer.scale, transfer.translation, transfer.expression)
 
 
-def read_motion(stored: Stored[Motion], start: int, stop: int, radius: int = 0) -> Motion:
+def read_motion(stored: Stored[Motion], start: int, stop: int, radius: int = 0, stretch: Tensor | None = None) -> Motion:
     """Motion of frames ``start`` to ``stop``; the head's pose is steadied over ``radius`` frames to both sides, expression is not.
 
-    The result is the same however a clip is cut into spans.
+    stretch: (N,) numbers of the shots; each is steadied by itself. The result is the same however a clip is cut into spans.
     """
-    low, high = max(0, start - radius), min(len(stored), stop + radius)
+    if radius > 0 and stretch is not None:
+        runs = [(max(a, start), min(b, stop), a, b) for a, b in shot_runs(stretch) if a < stop and b > start]
+        return Motion.concatenate([_steadied(stored, *run, radius) for run in runs])
+    return _steadied(stored, start, stop, 0, len(stored), radius)
+
+
+def _steadied(stored: Stored[Motion], start: int, stop: int, first: int, last: int, radius: int) -> Motion:
+    """Frames ``start`` to ``stop`` of the stretch from ``first`` to ``last``."""
+    low, high = max(first, start - radius), min(last, stop + radius)
     rows = plain_motion(stored.read(low, high))
     if radius > 0:
         pose = smooth_rotation(rows.rotation, radius)
@@ -46,14 +56,6 @@ def read_motion(stored: Stored[Motion], start: int, stop: int, radius: int = 0) 
 def smoothing_radius(seconds: float, rate: float) -> int:
     """Frames to each side of a centred window of ``seconds`` at ``rate`` frames a second."""
     return round(seconds * rate / 2)
-
-
-def held(stored: Stored[Motion], start: int, stop: int, radius: int = 0) -> Motion:
-    """As :func:`read_motion`, but beyond the end the last frame is repeated (a source video shorter than the driving one)."""
-    end = len(stored)
-    first = min(start, end - 1)
-    rows = read_motion(stored, first, max(min(stop, end), first + 1), radius)
-    return rows[torch.arange(start, stop).clamp(max=end - 1) - first]
 
 
 def plain_motion(motion: Motion) -> Motion:
