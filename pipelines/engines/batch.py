@@ -240,6 +240,8 @@ def warnings_of(clip: Clip) -> list[str]:
     if not texts and clip.info.frames and clip.frames < clip.info.frames:
         texts.append(f"{clip.path.name}: only {clip.frames} of {clip.info.frames} frames could be read")
     texts += [f"{clip.path.name}: {text}" for text in followed(clip.report)]
+    if clip.report.bridged:
+        texts.append(f"{clip.path.name}: the face is not seen in frames {', '.join(clip.report.bridged)}; its motion is bridged there")
     if clip.report.lost:
         texts.append(f"{clip.path.name}: no face in frames {', '.join(clip.report.lost)}; the last motion is repeated there")
     return texts

@@ -31,6 +31,8 @@ CHANGED = 0.08
 """Difference of a cell of two signatures from which on it has changed."""
 SUDDEN = 2.5
 """How many times more cells than lately have changed where the camera changes."""
+LEAST_CHANGE = 0.06
+"""Share of the cells that change at least where the camera changes."""
 GALLERY = 12
 """Appearances of a person that are remembered."""
 
@@ -97,6 +99,8 @@ class Association:
         self.look: Tensor | None = None  # (D,) its appearance
         self.people: list[list[Tensor]] = []  # appearances (D,) of everyone followed so far
         self.last: FrameSight | None = None
+        self.taken: FrameSight | None = None  # the last one in which the face was seen
+        self.usual = 0.0  # share of cells that had changed from frame to frame up to then
         self.lately: deque[float] = deque(maxlen=6)  # shares of cells changed
         self.weak = 0.0  # best score of a face too weak to start on
 
@@ -183,6 +187,7 @@ class Association:
 
     def _take(self, sight: FrameSight, row: int) -> None:
         self.box, self.gap, self.look = sight.boxes[row], 0, sight.looks[row]
+        self.taken, self.usual = sight, max(self.lately, default=0.0)
         if not self.people:
             self.people.append([])
         known = self.people[self.person]
@@ -210,20 +215,28 @@ class Association:
             return False
         share, everywhere = changed_share(self.last.signature, sight.signature)
         usual = max(self.lately, default=0.0)
-        sudden = share > SUDDEN * usual
         self.lately.append(share)
-        if not sudden or share < 0.06 or _stays(self.last, sight):
-            return False
-        if share >= 0.5 and everywhere > 0.25:
-            return True
-        if self.box is None or self.gap or self.look is None or not len(sight.boxes):
+        if share > max(SUDDEN * usual, LEAST_CHANGE) and not _stays(self.last, sight):
+            if share >= 0.5 and everywhere > 0.25:
+                return True
+            if not self.gap:
+                return self._jumps(sight, share)
+        if self.gap and self.taken is not None:  # since the face was seen last
+            share, _ = changed_share(self.taken.signature, sight.signature)
+            return share > max(SUDDEN * self.usual * self.gap, LEAST_CHANGE) and self._jumps(sight, share)
+        return False
+
+    def _jumps(self, sight: FrameSight, share: float) -> bool:
+        """Whether the face is suddenly larger, smaller or elsewhere, or another one is in its place."""
+        if self.box is None or self.look is None or self.gap > BRIEF or not len(sight.boxes):
             return False
         distance, growth = _moved(sight.boxes, self.box)
         strange = (sight.looks - self.look).abs().mean(1)
-        jumps = (strange < ALIKE) & ((growth > 0.14) | (distance > 0.3))
-        changes = (strange >= ALIKE) & (distance < 0.6) & (growth < 0.5)
         nearest = int((distance + growth).argmin())
-        return bool(jumps[nearest]) or (share >= 0.15 and bool(changes[nearest]))
+        frames = self.gap + 1
+        if strange[nearest] < ALIKE:
+            return bool(growth[nearest] > 0.14 * frames) or bool(distance[nearest] > 0.3 * frames)
+        return share >= 0.15 and bool(distance[nearest] < 0.6) and bool(growth[nearest] < 0.5)
 
 
 def changed_share(before: Tensor, after: Tensor) -> tuple[float, float]:
