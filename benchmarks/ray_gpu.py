@@ -31,8 +31,8 @@ from mmfa_components.geometry.squares import crop_squares, square_of_landmarks
 from mmfa_components.records import FaceRegions, Frames
 from mmfa_components.registry import load_registry
 from pipelines.config.schema import Cache, Engine, Face, Job, Output, Pipeline, Plan, Ray
-from pipelines.engines import run_plan
 from pipelines.media import open_video
+from pipelines.runs.run import run_plan
 from pipelines.stages.components import build_components, resolve_batch, resolve_device
 from pipelines.stages.crop import crop_frames, crop_landmarks, face_boxes, stable_square
 from pipelines.stages.frames import to_bytes, to_float

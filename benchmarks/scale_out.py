@@ -24,11 +24,11 @@ from benchmarks.demo_clips import ASSETS
 from benchmarks.sleeping import SleepUnit, sleep_span, sleeping_pipeline, sleeping_registry
 from mmfa_components.registry import load_registry
 from pipelines.config.schema import Cache, Engine, Job, Output, Pipeline, Plan, Ray
-from pipelines.engines import run_plan
 from pipelines.engines.ray_engine import RayEngine
-from pipelines.engines.simulate import Model, simulate
-from pipelines.engines.steps import Costs
 from pipelines.media import VideoWriter, open_video
+from pipelines.runs.run import run_plan
+from pipelines.runs.simulate import Model, simulate
+from pipelines.runs.steps import Costs
 
 SHORT, HOURS = 3000, 4
 COSTS = Costs(0.004, 0.004, 0.006)

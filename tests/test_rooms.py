@@ -33,6 +33,15 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
 }
 """Libraries that only some rooms may import."""
 
+FLOORS = ("media", "config", "stages", "reports", "engines", "runs", "editing", "training", "evaluation", "studio", "kinds")
+"""Rooms of pipelines/ from the ground up: none imports one that stands above it."""
+
+
+def above(room: str) -> tuple[str, ...]:
+    """Modules of the rooms of pipelines/ above ``room``."""
+    return tuple(f"pipelines.{name}" for name in FLOORS[FLOORS.index(room) + 1 :])
+
+
 NEVER: dict[str, tuple[str, ...]] = {
     "mmfa_components/": ("cache", "plugins", "pipelines", "av", "zarr", "cattrs", "rich", "PIL"),
     "mmfa_components/records/": ("mmfa_components.kinds", "mmfa_components.registry", "mmfa_components.geometry", "mmfa_components.networks"),
@@ -46,14 +55,15 @@ NEVER: dict[str, tuple[str, ...]] = {
     "plugins/": ("cache", "pipelines", "zarr", "av"),
     "cache/": ("pipelines", "plugins", "mmfa_components.networks", "mmfa_components.perception"),
     "pipelines/evaluation/": ("plugins", "ray"),
-    "pipelines/config/": ("plugins", "pipelines.evaluation", "pipelines.training"),
-    "pipelines/remote/": ("pipelines.config", "pipelines.stages", "pipelines.engines", "pipelines.media", "cache", "plugins", "torch"),
-    "pipelines/media/": ("pipelines.config", "pipelines.stages", "pipelines.engines", "mmfa_components.registry", "cache", "plugins"),
-    "pipelines/stages/": ("pipelines.evaluation", "pipelines.engines", "pipelines.reports", "pipelines.training", "plugins", "ray", "rich"),
-    "pipelines/engines/": ("pipelines.evaluation", "pipelines.training", "pipelines.editing", "pipelines.studio", "plugins"),
+    "pipelines/config/": ("plugins", "cache", *above("config")),
+    "pipelines/remote/": ("pipelines.config", "pipelines.media", "cache", "plugins", "torch", *above("media")),
+    "pipelines/media/": ("pipelines.config", "mmfa_components.registry", "cache", "plugins", *above("media")),
+    "pipelines/stages/": ("plugins", "ray", "rich", *above("stages")),
+    "pipelines/engines/": ("plugins", "cache", *above("engines")),
+    "pipelines/runs/": ("plugins", "ray", "av", *above("runs")),
     "pipelines/editing/": ("pipelines.training", "plugins", "ray", "av"),
     "pipelines/studio/": ("pipelines.training", "plugins", "cache", "ray"),
-    "pipelines/reports/": ("pipelines.engines", "pipelines.stages", "pipelines.training", "cache", "plugins"),
+    "pipelines/reports/": ("cache", "plugins", *above("reports")),
 }  # fmt: skip
 """What the files under a folder must not import, also inside functions."""
 

@@ -8,13 +8,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from mmfa_components.errors import ConfigError, reason_of
-from mmfa_components.registry import Registry
-from pipelines.config.check import check_pipeline
-from pipelines.config.components import Use
 from pipelines.config.faults import Faults
-from pipelines.config.inputs import HERE, make_jobs
+from pipelines.config.inputs import HERE
 from pipelines.config.overrides import apply_overrides
-from pipelines.config.schema import Pipeline, Plan
+from pipelines.config.schema import Pipeline
 from pipelines.config.structuring import salvage
 
 P = TypeVar("P")
@@ -38,25 +35,6 @@ def load_pipeline(path: Path, overrides: Sequence[str] = ()) -> Pipeline:
     pipeline = read_pipeline(path, overrides, Pipeline, faults)
     faults.raise_if_any(str(path))
     return pipeline
-
-
-def load_plan(path: Path, overrides: Sequence[str], registry: Registry) -> Plan:
-    """A checked pipeline with its jobs.
-
-    Raises ConfigError for a file that cannot be read, else one that lists every fault: keys, types, values, missing
-    inputs, unknown or unfitting components, weights, codec, device.
-    """
-    return load_checked(path, overrides, registry)[0]
-
-
-def load_checked(path: Path, overrides: Sequence[str], registry: Registry) -> tuple[Plan, list[Use]]:
-    """As :func:`load_plan`, with the components in use."""
-    faults = Faults()
-    pipeline = read_pipeline(path, overrides, Pipeline, faults)
-    uses = check_pipeline(pipeline, registry, faults)
-    jobs = make_jobs(pipeline.inputs, pipeline.output, path.resolve().parent, faults)
-    faults.raise_if_any(str(path))
-    return Plan(pipeline, jobs, path), uses
 
 
 def read_pipeline(path: Path, overrides: Sequence[str], schema: type[P], faults: Faults) -> P:

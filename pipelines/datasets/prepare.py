@@ -20,7 +20,7 @@ from mmfa_components.errors import OutputError, reason_of
 from pipelines.datasets.index import ClipEntry, DatasetIndex, Rejected
 from pipelines.datasets.prepare_file import FilePreparer
 from pipelines.datasets.schema import DatasetPipeline, DatasetPlan, SourceFile
-from pipelines.engines.progress import Progress
+from pipelines.runs.progress import Progress
 
 SECONDS_BETWEEN_INDEXES = 60.0
 START = "spawn"  # how worker processes begin; a forked process cannot use a GPU that its parent has used, and may hang on its threads' locks

@@ -18,14 +18,14 @@ from pipelines.config.schema import Face, Job
 from pipelines.editing.latent_shift import LatentSpace
 from pipelines.editing.schema import EditJob, EditPlan
 from pipelines.editing.timeline import Follower, Source, Timeline, follow, timeline_of
-from pipelines.engines.batch import Batch, first_square, squares_text, warnings_of
-from pipelines.engines.clips import Clip, source_frames
-from pipelines.engines.job_keys import job_face, job_key, motion_text, write_notes
-from pipelines.engines.sealing import seal_of
-from pipelines.engines.sheet import choose_moments
-from pipelines.engines.writing import Film, write_film, write_still
 from pipelines.media import probe
 from pipelines.reports.run_report import JobReport
+from pipelines.runs.batch import Batch, first_square, squares_text, warnings_of
+from pipelines.runs.clips import Clip, source_frames
+from pipelines.runs.film import Film, write_film, write_still
+from pipelines.runs.job_keys import job_face, job_key, motion_text, write_notes
+from pipelines.runs.sealing import seal_of
+from pipelines.runs.sheet import choose_moments
 from pipelines.stages.clock import frames_shown, seconds_of
 from pipelines.stages.encode import Portrait, RegionsUnit, find_regions
 from pipelines.stages.motion_file import RecordRows, is_motion_file, motion_beside, write_result_motion

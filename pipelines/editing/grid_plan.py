@@ -9,7 +9,6 @@ from typing import Any
 import attrs
 
 from mmfa_components.registry import Registry
-from pipelines.config.check import check_pipeline
 from pipelines.config.faults import Faults
 from pipelines.config.inputs import suffix_of
 from pipelines.config.load import read_pipeline
@@ -17,6 +16,7 @@ from pipelines.config.schema import Cache, Output, Pipeline
 from pipelines.editing.grid_schema import GridPlan, InterpolatePipeline
 from pipelines.editing.latent_shift import check_vae
 from pipelines.editing.shots import find_shots
+from pipelines.runs.check import check_pipeline
 
 INSTEAD = "; or set interpolate.space=feature, interpolate.prior=0, interpolate.units=none"
 

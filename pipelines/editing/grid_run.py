@@ -20,17 +20,18 @@ from mmfa_components.registry import Registry
 from pipelines.config.inputs import output_folder, suffix_of, unique_names
 from pipelines.editing.grid_schema import GridOutput, GridPlan
 from pipelines.editing.shots import Shot
-from pipelines.engines import ENGINES, make_progress, writable_folder
+from pipelines.engines import ENGINES
 from pipelines.engines.base import Engine
-from pipelines.engines.failures import describe
-from pipelines.engines.job_keys import write_notes
-from pipelines.engines.progress import Progress
-from pipelines.engines.sealing import seal_of
-from pipelines.engines.writing import Film, write_film
 from pipelines.media import write_image
 from pipelines.remote import upload
 from pipelines.reports.grid import GridRow, draw_grid
 from pipelines.reports.run_report import ErrorReport
+from pipelines.runs.failures import describe
+from pipelines.runs.film import Film, write_film
+from pipelines.runs.job_keys import write_notes
+from pipelines.runs.progress import Progress
+from pipelines.runs.run import make_progress, writable_folder
+from pipelines.runs.sealing import seal_of
 from pipelines.stages.crop import crop_frames
 from pipelines.stages.encode import Portrait, StillUnit, encode_still
 from pipelines.stages.frames import to_bytes

@@ -10,7 +10,6 @@ import attrs
 from mmfa_components.errors import MMFAError, did_you_mean
 from mmfa_components.geometry.edit import MotionEdit
 from mmfa_components.registry import Registry
-from pipelines.config.check import check_pipeline
 from pipelines.config.faults import Faults
 from pipelines.config.inputs import find_files, output_folder, place, safe_jobs, suffix_of, unique_names
 from pipelines.config.load import read_pipeline
@@ -18,6 +17,7 @@ from pipelines.config.schema import Pipeline
 from pipelines.editing.latent_shift import check_vae
 from pipelines.editing.schema import EditJob, EditPipeline, EditPlan
 from pipelines.media import probe
+from pipelines.runs.check import check_pipeline
 
 SHARED = ("description", "face", "animator", "output", "provenance", "cache", "engine", "weights")
 """Tables that an edit shares with a reenactment."""

@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pipelines.engines.job_keys import SYNTHETIC, read_notes
 from pipelines.media import probe, read_image, write_image
 from pipelines.reports.contact_sheet import MOST_ROWS
 from pipelines.reports.grid import GridRow, draw_grid
 from pipelines.reports.run_report import JobReport
+from pipelines.runs.job_keys import SYNTHETIC, read_notes
 from pipelines.stages.crop import crop_frames
 from pipelines.stages.encode import opaque
 from pipelines.stages.frames import FrameSource, to_bytes

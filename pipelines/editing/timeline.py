@@ -12,8 +12,8 @@ from torch import Tensor
 
 from mmfa_components.geometry.edit import MotionEdit, Take
 from pipelines.editing.schema import Timing
-from pipelines.engines.clips import Clip
 from pipelines.media import MediaInfo
+from pipelines.runs.clips import Clip
 from pipelines.stages.clock import frames_shown, seconds_of
 from pipelines.stages.encode import Portrait
 from pipelines.stages.references import References, find_references

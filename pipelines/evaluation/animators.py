@@ -13,9 +13,9 @@ from mmfa_components.records import Motion
 from mmfa_components.registry import Registry
 from pipelines.config.schema import Part, Pipeline
 from pipelines.engines import ENGINES
-from pipelines.engines.clips import Clip, Preparation, input_report
-from pipelines.engines.progress import Progress
 from pipelines.evaluation.schema import Candidate, EvaluatePipeline
+from pipelines.runs.clips import Clip, Preparation, input_report
+from pipelines.runs.progress import Progress
 from pipelines.stages.encode import FrameUnit, Portrait, encode_frame
 from pipelines.stages.render import RenderUnit, render_span
 from pipelines.stages.store import Store

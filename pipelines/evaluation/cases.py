@@ -11,8 +11,6 @@ import attrs
 from torch import Tensor
 
 from mmfa_components.registry import Registry
-from pipelines.engines.failures import describe
-from pipelines.engines.progress import Progress
 from pipelines.evaluation.animators import Runner
 from pipelines.evaluation.ledger import Case, Ledger
 from pipelines.evaluation.measure import OPENINGS, Instruments, measure_motion, measure_scene
@@ -23,6 +21,8 @@ from pipelines.evaluation.strips import scene_strip, sweep_strip
 from pipelines.evaluation.sweep import sweep
 from pipelines.media import content_digest
 from pipelines.reports.run_report import ErrorReport
+from pipelines.runs.failures import describe
+from pipelines.runs.progress import Progress
 from pipelines.stages.components import fingerprint
 
 JUDGE = {"same": ("akd", "lpips", "psnr"), "cross": ("apd", "csim")}

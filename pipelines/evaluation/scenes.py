@@ -10,9 +10,9 @@ from torch.nn import functional
 from mmfa_components.errors import NoFaceError
 from mmfa_components.geometry.transfer import TransferModes, transfer_motion
 from mmfa_components.records import Motion
-from pipelines.engines.clips import Clip
 from pipelines.evaluation.animators import Runner
 from pipelines.evaluation.schema import Cross, Frames, Input
+from pipelines.runs.clips import Clip
 from pipelines.stages.crop import crop_frames
 from pipelines.stages.frames import FrameSource
 from pipelines.stages.store import iterate

@@ -15,8 +15,6 @@ from mmfa_components.errors import OutputError, reason_of
 from mmfa_components.perception.faces import FaceReader
 from mmfa_components.perception.pose import MeshPose
 from mmfa_components.registry import Registry
-from pipelines.engines import make_progress, writable_folder
-from pipelines.engines.progress import Progress
 from pipelines.evaluation.animators import Runner, pipeline_of
 from pipelines.evaluation.cases import Cases, Failure, expected
 from pipelines.evaluation.control import ControlResult, summarise
@@ -28,6 +26,8 @@ from pipelines.evaluation.remember import build_metrics, sharing
 from pipelines.evaluation.scenes import DRIVING_ITSELF, REFERENCES
 from pipelines.evaluation.schema import EvaluatePlan
 from pipelines.evaluation.tables import Table, comparison_table, steadiness_table
+from pipelines.runs.progress import Progress
+from pipelines.runs.run import make_progress, writable_folder
 from pipelines.stages.components import resolve_device
 
 RESAMPLES_OF_SLOPES = 500

@@ -12,11 +12,11 @@ from mmfa_components.geometry.curves import Key
 from mmfa_components.geometry.edit import Channel, MotionEdit, Take, edit_motion
 from mmfa_components.geometry.rotations import euler_to_matrix, geodesic_degrees
 from mmfa_components.records import Frames, Motion
-from pipelines.engines.clips import Clip
 from pipelines.evaluation.animators import Runner
 from pipelines.evaluation.measure import Instruments
 from pipelines.evaluation.scenes import resized
 from pipelines.evaluation.schema import Control, Input
+from pipelines.runs.clips import Clip
 from pipelines.stages.store import iterate
 from pipelines.stages.transfer import find_reference
 

@@ -12,13 +12,13 @@ from rich.console import Console, RenderableType
 from rich.text import Text
 
 from mmfa_components.registry import Registry
-from pipelines.config.check import check_engine
 from pipelines.config.components import check_components
 from pipelines.config.faults import Faults
 from pipelines.config.inputs import find_files
 from pipelines.config.load import read_pipeline
 from pipelines.config.schema import Cache, Engine, Face, Part, Pipeline
 from pipelines.kinds import Kind, Report
+from pipelines.runs.check import check_engine
 
 
 @attrs.frozen
@@ -97,7 +97,7 @@ def describe(plan: DecomposePlan, registry: Registry) -> RenderableType:
 
 def run(plan: DecomposePlan, registry: Registry, console: Console) -> Report:
     """Decompose all clips."""
-    from pipelines.engines.decompositions import decompose_all
+    from pipelines.runs.decompositions import decompose_all
 
     return decompose_all(plan.pipeline, plan.files, registry, console, plan.motion)
 

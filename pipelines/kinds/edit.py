@@ -67,7 +67,7 @@ def run(plan: EditPlan, registry: Registry, console: Console) -> RunReport:
     from pipelines.editing.batch import EditBatch
     from pipelines.editing.latent_shift import build_space
     from pipelines.editing.strip import write_strips
-    from pipelines.engines import run_plan
+    from pipelines.runs.run import run_plan
 
     space = build_space(plan.vae, plan.pipeline.weights, registry) if plan.motion.latent else None
 

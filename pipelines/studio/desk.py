@@ -18,9 +18,9 @@ from mmfa_components.errors import MMFAError
 from mmfa_components.geometry.edit import Take, edit_motion
 from mmfa_components.records import Motion
 from pipelines.editing.latent_shift import LatentSpace
-from pipelines.engines.clips import Clip
-from pipelines.engines.failures import describe
-from pipelines.engines.progress import Step
+from pipelines.runs.clips import Clip
+from pipelines.runs.failures import describe
+from pipelines.runs.progress import Step
 from pipelines.stages.encode import Portrait
 from pipelines.studio.job import Job
 from pipelines.studio.recipe import Recipe, write_recipe

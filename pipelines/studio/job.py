@@ -13,10 +13,10 @@ import attrs
 from rich.console import Console
 
 from mmfa_components.registry import Registry
-from pipelines.engines.failures import describe
-from pipelines.engines.progress import Step, watched
 from pipelines.kinds import kind_of
 from pipelines.reports.run_report import ErrorReport
+from pipelines.runs.failures import describe
+from pipelines.runs.progress import Step, watched
 
 PHASES = {
     "load": "Loading the model", "follow": "Following the face", "decompose": "Reading the motion", "encode": "Reading the portrait",

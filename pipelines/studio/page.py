@@ -8,7 +8,7 @@ from pathlib import Path
 
 from nicegui import ui
 
-from pipelines.engines.clips import Clip
+from pipelines.runs.clips import Clip
 from pipelines.stages.encode import Portrait
 from pipelines.studio.controls import Controls
 from pipelines.studio.desk import Desk

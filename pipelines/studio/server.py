@@ -21,7 +21,7 @@ from nicegui import app as nicegui_app
 from mmfa_components.errors import MediaError, MMFAError
 from mmfa_components.registry import Registry
 from pipelines.config.schema import Pipeline
-from pipelines.engines.failures import describe
+from pipelines.runs.failures import describe
 from pipelines.studio.desk import problem
 from pipelines.studio.guard import LOOPBACK, Guard, is_loopback
 from pipelines.studio.page import Page

@@ -22,10 +22,10 @@ from mmfa_components.registry import Registry
 from pipelines.config.faults import Faults
 from pipelines.config.schema import Cache, Part, Pipeline
 from pipelines.editing.latent_shift import LatentSpace, build_space, check_vae
-from pipelines.engines.clips import Clip, Preparation, input_report
 from pipelines.engines.in_process import InProcessEngine
-from pipelines.engines.progress import Progress, Step, watched
 from pipelines.reports.run_report import PoolReport
+from pipelines.runs.clips import Clip, Preparation, input_report
+from pipelines.runs.progress import Progress, Step, watched
 from pipelines.stages.components import Facts
 from pipelines.stages.crop import crop_frames
 from pipelines.stages.encode import Portrait, StillUnit, encode_still

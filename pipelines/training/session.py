@@ -13,7 +13,7 @@ from mmfa_components.errors import DatasetError
 from mmfa_components.networks.presets import preset
 from mmfa_components.weights import read_weights
 from pipelines.datasets.index import DatasetIndex
-from pipelines.engines.progress import Progress
+from pipelines.runs.progress import Progress
 from pipelines.stages.components import resolve_device
 from pipelines.training.checkpoint import architecture, load_checkpoint
 from pipelines.training.dataset import FaceClips, load_clips

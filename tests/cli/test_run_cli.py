@@ -14,7 +14,7 @@ from disc_face import Disc, disc_registry
 from disc_media import swinging, write_clip, write_portrait
 
 import mmfa_components.registry
-import pipelines.engines
+import pipelines.runs.run
 from pipelines import run
 from pipelines.catalogue import find_pipeline, list_pipelines
 
@@ -92,7 +92,7 @@ def test_ctrl_c_outside_of_a_job_gives_130_and_says_how_to_go_on(
     def interrupted(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(pipelines.engines, "run_plan", interrupted)
+    monkeypatch.setattr(pipelines.runs.run, "run_plan", interrupted)
     assert run.main([str(disc_file)]) == 130
     assert "finished results are kept; run the same command again" in capsys.readouterr().err
 
@@ -103,7 +103,7 @@ def test_a_fault_of_the_program_is_short_and_keeps_its_traceback(
     def broken(*_: Any) -> None:
         raise ZeroDivisionError("by [zero]")
 
-    monkeypatch.setattr(pipelines.engines, "run_plan", broken)
+    monkeypatch.setattr(pipelines.runs.run, "run_plan", broken)
     assert run.main([str(disc_file)]) == 70
     message = capsys.readouterr().err
     assert "unexpected ZeroDivisionError: by [zero]" in message

@@ -12,9 +12,9 @@ from toy_system import toy_registry
 
 from mmfa_components.errors import ConfigError
 from mmfa_components.registry import Registry, load_registry
-from pipelines.config.load import load_pipeline, load_plan, read_toml
-from pipelines.config.plan import facts
+from pipelines.config.load import load_pipeline, read_toml
 from pipelines.config.schema import Pipeline
+from pipelines.runs.plan import facts, load_plan
 
 SHIPPED = Path(__file__).parents[2] / "pipelines"
 GOOD = 'inputs.sources = ["{here}/a.png"]\ninputs.driving = ["{here}/b.mp4"]\nanimator.name = "toy"\n'

@@ -12,7 +12,7 @@ from disc_media import swinging, write_clip, write_portrait
 from rich.console import Console
 from toy_system import toy_registry
 
-from pipelines.config.plan import describe, facts, load_plan
+from pipelines.runs.plan import describe, facts, load_plan
 
 
 @pytest.fixture

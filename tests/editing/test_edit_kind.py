@@ -19,8 +19,8 @@ from pipelines.catalogue import SHIPPED
 from pipelines.config.faults import Faults
 from pipelines.config.load import read_pipeline, read_toml
 from pipelines.editing.schema import EditPipeline, MotionTable, Timing
-from pipelines.engines.job_keys import read_notes
 from pipelines.media import probe, read_image, read_metadata
+from pipelines.runs.job_keys import read_notes
 
 
 def measured(path: Path) -> Motion:

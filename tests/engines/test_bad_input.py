@@ -22,8 +22,8 @@ from PIL import Image
 from mmfa_components.errors import ConfigError, MMFAError, OutputError, PluginError, WeightsError
 from mmfa_components.registry import Registry
 from pipelines.config.schema import Part
-from pipelines.engines import run_plan
 from pipelines.media import VideoWriter, probe
+from pipelines.runs.run import run_plan
 
 
 def truncated(path: Path, media: Any) -> Path:

@@ -13,8 +13,8 @@ from disc_face import Animator, Detector
 from disc_media import HEIGHT, WIDTH, decompose_video, disc_plan
 
 from mmfa_components.registry import Registry
-from pipelines.engines import run_plan
 from pipelines.media import content_digest, open_video, probe, read_image, read_metadata
+from pipelines.runs.run import run_plan
 
 
 @pytest.fixture
@@ -237,7 +237,7 @@ def test_progress_says_clip_frames_speed_and_time_left(
 ) -> None:
     import re
 
-    from pipelines.engines import progress
+    from pipelines.runs import progress
 
     monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.0)
     run_plan(disc_plan(tmp_path, [media.red], [media.swing]), registry, screen.console)

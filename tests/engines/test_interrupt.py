@@ -14,7 +14,7 @@ from disc_media import disc_plan
 
 from mmfa_components.registry import Registry
 from pipelines.config.schema import Part
-from pipelines.engines import run_plan
+from pipelines.runs.run import run_plan
 
 SCRIPT = """
 import sys
@@ -24,7 +24,7 @@ from rich.console import Console
 from disc_face import disc_registry
 from disc_media import disc_plan
 from pipelines.config.schema import Part
-from pipelines.engines import run_plan
+from pipelines.runs.run import run_plan
 
 plan = disc_plan(Path(sys.argv[2]), [Path(sys.argv[3])], [Path(p) for p in sys.argv[4:]], animator=Part("disc", {"slow": 0.4}))
 sys.exit(run_plan(plan, disc_registry(), Console(width=200)).exit_code)

@@ -13,13 +13,13 @@ import pytest
 from disc_media import disc_plan
 
 from mmfa_components.registry import Registry
-from pipelines.config.plan import facts
-from pipelines.engines import run_plan
-from pipelines.engines.estimate import Speeds, read_speeds, wall_time
-from pipelines.engines.parallel import Once, Uses, run_steps
 from pipelines.engines.schedule import Schedule, Ticket
-from pipelines.engines.simulate import Model, simulate
-from pipelines.engines.steps import Costs, Step, Steps
+from pipelines.runs.estimate import Speeds, read_speeds, wall_time
+from pipelines.runs.parallel import Once, Uses, run_steps
+from pipelines.runs.plan import facts
+from pipelines.runs.run import run_plan
+from pipelines.runs.simulate import Model, simulate
+from pipelines.runs.steps import Costs, Step, Steps
 
 
 def test_idle_workers_come_first_and_each_holds_one_ahead() -> None:

@@ -8,8 +8,8 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from pipelines.engines import progress as room
-from pipelines.engines.progress import ParallelProgress
+from pipelines.runs import progress as room
+from pipelines.runs.progress import ParallelProgress
 
 
 def in_thread(function: object) -> None:

@@ -18,10 +18,10 @@ from ray_discs import PATHS, frames_of, log_lines, ray_plan, risky_registry
 from mmfa_components.errors import ConfigError, PluginError
 from mmfa_components.registry import load_registry
 from pipelines.config.schema import Cache, Engine, Job, Output, Part, Pipeline, Plan, Ray
-from pipelines.engines import run_plan
-from pipelines.engines.decompositions import decompose_all
 from pipelines.engines.ray_cluster import size_of_pool
 from pipelines.media import VideoWriter, content_digest, open_video
+from pipelines.runs.decompositions import decompose_all
+from pipelines.runs.run import run_plan
 
 
 @pytest.fixture(scope="module", autouse=True)

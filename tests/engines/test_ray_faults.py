@@ -24,8 +24,9 @@ from ray.cluster_utils import Cluster
 from ray_discs import PATHS, POISON_TINT, ROOT, frames_of, log_lines, ray_plan, risky_registry
 
 from cache.__main__ import main as cache_command
-from pipelines.engines import ray_pool, run_plan
+from pipelines.engines import ray_pool
 from pipelines.media import read_metadata
+from pipelines.runs.run import run_plan
 
 STORE = 80 * 2**20
 SPAN = 10
@@ -147,7 +148,7 @@ import sys
 from pathlib import Path
 from rich.console import Console
 from ray_discs import ray_plan, risky_registry
-from pipelines.engines import run_plan
+from pipelines.runs.run import run_plan
 
 folder, address, out, sources, *files = sys.argv[1:]
 count = int(sources)

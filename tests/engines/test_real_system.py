@@ -13,8 +13,8 @@ from mmfa_components.geometry.rotations import geodesic_degrees
 from mmfa_components.records import FaceRegions, Frames
 from mmfa_components.registry import Registry, load_registry
 from pipelines.config.schema import Cache, Engine, Face, Job, Output, Pipeline, Plan
-from pipelines.engines import run_plan
 from pipelines.media import VideoWriter, open_video, probe, read_image
+from pipelines.runs.run import run_plan
 
 ASSETS = Path(__file__).parents[2] / "assets"
 

@@ -12,8 +12,8 @@ from disc_media import disc_plan
 from mmfa_components.geometry.rotations import euler_to_matrix
 from mmfa_components.records import Motion
 from mmfa_components.registry import Registry
-from pipelines.engines import run_plan
-from pipelines.engines.sheet import MOMENTS, choose_moments
+from pipelines.runs.run import run_plan
+from pipelines.runs.sheet import MOMENTS, choose_moments
 
 
 class Held:

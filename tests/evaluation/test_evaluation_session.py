@@ -20,7 +20,6 @@ from mmfa_components.kinds import ComponentSpec, Context, MetricFacts
 from mmfa_components.records import Frames
 from mmfa_components.registry import Plugin, Registry, load_registry
 from mmfa_components.weights import WeightsFile
-from pipelines.engines.progress import Step, watched
 from pipelines.evaluation.ablation import ablate
 from pipelines.evaluation.cases import Cases
 from pipelines.evaluation.remember import RememberingDetector, RememberingLandmarks, build_metrics, sharing
@@ -28,6 +27,7 @@ from pipelines.evaluation.session import EvaluateReport
 from pipelines.kinds.ablate import KIND as ABLATE
 from pipelines.kinds.evaluate import KIND
 from pipelines.media import VideoWriter, open_video
+from pipelines.runs.progress import Step, watched
 from pipelines.training.report import report_of
 from pipelines.training.session import run_session
 

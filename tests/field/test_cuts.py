@@ -16,7 +16,7 @@ from field_media import MAN, WOMAN, pictures, resized, write
 
 from mmfa_components.records import FaceTrack
 from mmfa_components.registry import Registry
-from pipelines.engines import run_plan
+from pipelines.runs.run import run_plan
 
 
 def closer(rgb: np.ndarray, zoom: float) -> np.ndarray:
@@ -51,7 +51,7 @@ def test_whole_clips_of_one_camera_have_no_cuts(tmp_path: Path, follow: Callable
 
 
 def shots_clip(path: Path) -> Path:
-    """Two shots of one disc: from frame 8 on it is half as large again and elsewhere. It turns and smiles on, with a frame without it on both sides."""
+    """Two shots of one disc: from frame 8 on it is half as large again and elsewhere. It turns and smiles on; frames 7, 8 are without it."""
     frames: list[list[Disc]] = []
     for k in range(16):
         yaw, smile = 0.25 * np.sin(k / 2), 0.5 + 0.3 * np.sin(k / 3)

@@ -15,7 +15,7 @@ from field_media import MAN, WOMAN, farther, pictures, write
 
 from mmfa_components.records import FaceTrack
 from mmfa_components.registry import Registry
-from pipelines.engines import run_plan
+from pipelines.runs.run import run_plan
 from pipelines.stages import sight as sight_stage
 from pipelines.stages.associate import FrameSight, Rules, associate
 
@@ -77,7 +77,9 @@ def test_the_same_person_elsewhere_is_taken_up_after_a_while() -> None:
     assert rows(sight((20, 50, 0.3, 0.9)), *[nothing] * 4, sight((200, 50, 0.32, 0.9))) == [0, *[None] * 4, 0]
 
 
-def test_a_change_of_person_stands_in_the_report_and_on_the_screen(tmp_path: Path, registry: Registry, screen: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_change_of_person_stands_in_the_report_and_on_the_screen(
+    tmp_path: Path, registry: Registry, screen: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sight_stage, "LOOK_SCALE", 1.5)  # a disc differs from others in the middle only
     first, second = Disc(45, 60, 24, tint=0.1), Disc(115, 60, 20, tint=1.0, smile=1.0)
     clip = write_clip(tmp_path / "two.mp4", [[first, second]] * 3 + [[second]] * 9)

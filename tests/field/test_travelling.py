@@ -14,7 +14,7 @@ from disc_media import decompose_video, disc_plan, write_clip, write_portrait
 from mmfa_components.geometry.placing import placed
 from mmfa_components.records import FaceTrack, Motion
 from mmfa_components.registry import Registry
-from pipelines.engines import run_plan
+from pipelines.runs.run import run_plan
 from pipelines.stages.crop import stable_square
 from pipelines.stages.framing import Framing, frame_clip
 

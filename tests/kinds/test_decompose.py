@@ -17,9 +17,9 @@ from cache.motion_file import MotionFile
 from mmfa_components.errors import ConfigError
 from mmfa_components.registry import Registry, load_registry
 from pipelines.catalogue import SHIPPED
-from pipelines.engines.decompositions import DecomposeReport, decompose_all
 from pipelines.kinds.decompose import KIND
 from pipelines.run import main
+from pipelines.runs.decompositions import DecomposeReport, decompose_all
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def test_clips_fill_the_cache_once_and_bad_ones_fail_alone(tmp_path: Path, regis
 
 def test_ctrl_c_keeps_what_is_finished(tmp_path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
     files = [write_clip(tmp_path / f"{n}.mp4", swinging(n)) for n in (6, 7)]
-    from pipelines.engines import decompositions
+    from pipelines.runs import decompositions
 
     seen: list[str] = []
 

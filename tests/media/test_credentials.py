@@ -17,9 +17,9 @@ from PIL import Image
 from mmfa_components.errors import ConfigError, OutputError
 from pipelines.config.faults import Faults
 from pipelines.config.schema import Provenance
-from pipelines.engines.sealing import check_provenance, seal_facts, seal_of, signer_of
 from pipelines.media import VideoWriter, read_metadata, write_image
 from pipelines.media.credentials import load_signer, read_credentials
+from pipelines.runs.sealing import check_provenance, seal_facts, seal_of, signer_of
 from pipelines.stages.mark import mark_frames
 
 pytest.importorskip("c2pa")

@@ -23,9 +23,9 @@ from mmfa_components.errors import MediaError, OutputError
 from pipelines.config.faults import Faults
 from pipelines.config.inputs import make_jobs, output_folder
 from pipelines.config.schema import Inputs, Plan, Ray
-from pipelines.engines import run_plan
 from pipelines.media import content_digest, probe
 from pipelines.remote import is_url, present, staged_input, upload, url_of
+from pipelines.runs.run import run_plan
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,12 @@ from mmfa_components.errors import ConfigError, did_you_mean
 from mmfa_components.registry import Registry
 from pipelines.config.components import Use, check_components
 from pipelines.config.faults import Faults
+from pipelines.config.inputs import suffix_of
 from pipelines.config.schema import Engine, Pipeline
+from pipelines.engines import ENGINES
+from pipelines.media import check_codec
+from pipelines.runs.sealing import check_provenance
+from pipelines.stages.components import resolve_device
 
 
 def check_pipeline(pipeline: Pipeline, registry: Registry, faults: Faults) -> list[Use]:
@@ -33,8 +38,6 @@ def _check_choice(value: str | int, word: str, where: str, faults: Faults) -> No
 
 
 def _check_output(pipeline: Pipeline, faults: Faults) -> None:
-    from pipelines.media import check_codec
-
     output = pipeline.output
     try:
         check_codec(output.codec)
@@ -52,17 +55,11 @@ def _check_output(pipeline: Pipeline, faults: Faults) -> None:
 
 
 def _check_provenance(pipeline: Pipeline, faults: Faults) -> None:
-    from pipelines.config.inputs import suffix_of
-    from pipelines.engines.sealing import check_provenance
-
     check_provenance(pipeline.provenance, suffix_of(pipeline.output.codec), faults)
 
 
 def check_engine(pipeline: Pipeline, faults: Faults) -> None:
     """Note an engine that does not exist and a device that is not there."""
-    from pipelines.engines import ENGINES
-    from pipelines.stages.components import resolve_device
-
     if pipeline.engine.name not in ENGINES:
         faults.add("engine.name", f"no engine is called {pipeline.engine.name!r}", did_you_mean(pipeline.engine.name, ENGINES))
     if pipeline.engine.name == "ray":

@@ -12,10 +12,10 @@ import attrs
 
 from mmfa_components.errors import MMFAError
 from pipelines.config.schema import Face, Job, Pipeline
-from pipelines.engines.sealing import seal_facts
 from pipelines.media import read_metadata
 from pipelines.remote import is_uploaded, read_marker
 from pipelines.reports import InputReport
+from pipelines.runs.sealing import seal_facts
 from pipelines.stages.components import Facts
 
 RESULTS_VERSION = 2

@@ -13,7 +13,7 @@ from typing import Any
 import attrs
 
 from pipelines.engines.schedule import Schedule, Ticket
-from pipelines.engines.steps import Costs, Step, Steps
+from pipelines.runs.steps import Costs, Step, Steps
 
 
 @attrs.frozen

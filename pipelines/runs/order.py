@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 from mmfa_components.errors import MMFAError
 from pipelines.config.schema import Face, Job
-from pipelines.engines.job_keys import job_face
-from pipelines.engines.parallel import run_steps
-from pipelines.engines.steps import Step, Steps
 from pipelines.media import MediaInfo, probe
+from pipelines.runs.job_keys import job_face
+from pipelines.runs.parallel import run_steps
+from pipelines.runs.steps import Step, Steps
 from pipelines.stages.worker import Stopped
 
 if TYPE_CHECKING:
-    from pipelines.engines.batch import Batch
+    from pipelines.runs.batch import Batch
 
 LOOKERS = 8
 """Threads that look at input files."""

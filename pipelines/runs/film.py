@@ -12,10 +12,10 @@ from torch import Tensor
 
 from pipelines.config.schema import Output
 from pipelines.engines.base import Engine
-from pipelines.engines.clips import Clip
-from pipelines.engines.sealing import Seal
 from pipelines.media import VideoWriter, write_image
 from pipelines.remote import upload
+from pipelines.runs.clips import Clip
+from pipelines.runs.sealing import Seal
 from pipelines.stages.encode import Portrait
 from pipelines.stages.frames import FrameSource, chunk_length
 from pipelines.stages.mark import mark_frames

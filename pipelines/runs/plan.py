@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +11,40 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from cache.motion_file import MotionFile, is_motion_file
 from mmfa_components.errors import MMFAError
 from mmfa_components.registry import Registry
-from pipelines.config.components import check_components
+from pipelines.config.components import Use, check_components
 from pipelines.config.faults import Faults
-from pipelines.config.load import load_plan
-from pipelines.config.schema import Plan
+from pipelines.config.inputs import make_jobs
+from pipelines.config.load import read_pipeline
+from pipelines.config.schema import Pipeline, Plan
+from pipelines.media import probe
 from pipelines.remote import is_staged
+from pipelines.runs.check import check_pipeline
+from pipelines.runs.estimate import assumed_workers, read_speeds, wall_time
 
 MOST_PROBED = 100
 """Input files looked into for a plan; the rest is counted only, so that a plan of thousands of clips is quick."""
 
-__all__ = ["describe", "facts", "load_plan"]
+
+def load_plan(path: Path, overrides: Sequence[str], registry: Registry) -> Plan:
+    """A checked pipeline with its jobs.
+
+    Raises ConfigError for a file that cannot be read, else one that lists every fault: keys, types, values, missing
+    inputs, unknown or unfitting components, weights, codec, device.
+    """
+    return load_checked(path, overrides, registry)[0]
+
+
+def load_checked(path: Path, overrides: Sequence[str], registry: Registry) -> tuple[Plan, list[Use]]:
+    """As :func:`load_plan`, with the components in use."""
+    faults = Faults()
+    pipeline = read_pipeline(path, overrides, Pipeline, faults)
+    uses = check_pipeline(pipeline, registry, faults)
+    jobs = make_jobs(pipeline.inputs, pipeline.output, path.resolve().parent, faults)
+    faults.raise_if_any(str(path))
+    return Plan(pipeline, jobs, path), uses
 
 
 def facts(plan: Plan, registry: Registry) -> dict[str, Any]:
@@ -109,7 +131,6 @@ def _time(estimate: Mapping[str, Any]) -> str:
 
 def _estimate(plan: Plan, inputs: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """Wall time of the jobs whose results do not exist; clips that were not looked into count as long as the others on average."""
-    from pipelines.engines.estimate import assumed_workers, read_speeds, wall_time
 
     pipeline = plan.pipeline
     counted = [i["frames"] for i in inputs.values() if i["video"] and i["frames"]]
@@ -134,8 +155,6 @@ def _count(frames: int | None) -> str:
 
 def _inputs(plan: Plan, registry: Registry) -> dict[str, dict[str, Any]]:
     """Every input file once: whether it is a video, how many frames it holds, what is wrong with it."""
-    from cache.motion_file import MotionFile, is_motion_file
-    from pipelines.media import probe
 
     driving = {job.driving for job in plan.jobs}
     files = dict.fromkeys([job.source for job in plan.jobs] + [job.driving for job in plan.jobs])

@@ -17,10 +17,10 @@ from typing import Any
 import attrs
 
 from pipelines.config.schema import Pipeline
-from pipelines.engines.simulate import Model, simulate
-from pipelines.engines.steps import Costs
 from pipelines.remote import is_url
 from pipelines.reports.run_report import RunReport
+from pipelines.runs.simulate import Model, simulate
+from pipelines.runs.steps import Costs
 
 FILE = "speeds.json"
 OLD = 0.5

@@ -14,10 +14,10 @@ from torch import Tensor
 from mmfa_components.errors import MMFAError
 from mmfa_components.geometry.rotations import geodesic_degrees
 from mmfa_components.records import Motion
-from pipelines.engines.job_keys import METADATA_KEY, SYNTHETIC, read_notes
 from pipelines.media import probe, read_image, read_metadata, write_image
 from pipelines.reports.contact_sheet import MOST_ROWS, SheetRow, draw_sheet
 from pipelines.reports.run_report import JobReport
+from pipelines.runs.job_keys import METADATA_KEY, SYNTHETIC, read_notes
 from pipelines.stages.crop import crop_frames
 from pipelines.stages.encode import opaque
 from pipelines.stages.frames import FrameSource, to_bytes

@@ -15,17 +15,17 @@ from mmfa_components.geometry.transfer import transfer_motion
 from mmfa_components.records import Motion
 from pipelines.config.schema import Face, Job, Plan
 from pipelines.engines.base import Engine
-from pipelines.engines.batch_order import by_source, run_in_parallel
-from pipelines.engines.clips import Clip, Preparation, input_report, source_frames
-from pipelines.engines.failures import describe
-from pipelines.engines.job_keys import job_face, job_key, job_reference, motion_text, read_notes, write_notes
-from pipelines.engines.parallel import Once, Uses
-from pipelines.engines.progress import Progress
-from pipelines.engines.sealing import seal_of
-from pipelines.engines.sheet import choose_moments
-from pipelines.engines.writing import Film, write_film
 from pipelines.media import probe
 from pipelines.reports.run_report import InputReport, JobReport, RunReport
+from pipelines.runs.clips import Clip, Preparation, input_report, source_frames
+from pipelines.runs.failures import describe
+from pipelines.runs.film import Film, write_film
+from pipelines.runs.job_keys import job_face, job_key, job_reference, motion_text, read_notes, write_notes
+from pipelines.runs.order import by_source, run_in_parallel
+from pipelines.runs.parallel import Once, Uses
+from pipelines.runs.progress import Progress
+from pipelines.runs.sealing import seal_of
+from pipelines.runs.sheet import choose_moments
 from pipelines.stages.clock import frames_shown, seconds_of
 from pipelines.stages.encode import Portrait
 from pipelines.stages.motion_file import RecordRows, motion_beside, write_result_motion

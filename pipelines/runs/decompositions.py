@@ -17,14 +17,14 @@ from mmfa_components.errors import MMFAError
 from mmfa_components.registry import Registry
 from pipelines.config.inputs import unique_names
 from pipelines.config.schema import Pipeline
-from pipelines.engines.batch_order import LOOKERS
-from pipelines.engines.clips import Clip, Preparation, input_report
-from pipelines.engines.failures import describe
-from pipelines.engines.parallel import run_steps
-from pipelines.engines.steps import Steps
 from pipelines.media import probe
 from pipelines.remote import upload
 from pipelines.reports.run_report import ErrorReport, InputReport, PoolReport
+from pipelines.runs.clips import Clip, Preparation, input_report
+from pipelines.runs.failures import describe
+from pipelines.runs.order import LOOKERS
+from pipelines.runs.parallel import run_steps
+from pipelines.runs.steps import Steps
 from pipelines.stages.components import Facts
 from pipelines.stages.store import Store
 from pipelines.stages.worker import Stopped
@@ -83,7 +83,8 @@ def decompose_all(pipeline: Pipeline, files: Sequence[Path], registry: Registry,
 
     Raises ConfigError, PluginError or WeightsError before any work.
     """
-    from pipelines.engines import ENGINES, make_progress
+    from pipelines.engines import ENGINES
+    from pipelines.runs.run import make_progress
 
     start = time.monotonic()
     report = DecomposeReport([ClipOutcome(InputReport(str(path), "video")) for path in files])

@@ -17,9 +17,9 @@ from mmfa_components.geometry.track import ranges_of
 from mmfa_components.records import FaceTrack, Motion, Timestamps
 from pipelines.config.schema import Face
 from pipelines.engines.base import Engine
-from pipelines.engines.progress import Progress
 from pipelines.media import MediaInfo, content_digest, probe, require_video
 from pipelines.reports import InputReport
+from pipelines.runs.progress import Progress
 from pipelines.stages.associate import FOLLOWING_VERSION
 from pipelines.stages.crop import MARGIN
 from pipelines.stages.decompose import DecomposedSpan, DecomposeUnit, decompose_span, fill_gaps

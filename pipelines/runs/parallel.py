@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from typing import Any, Generic, TypeVar
 
 from pipelines.engines.schedule import RANK
-from pipelines.engines.steps import Step, Steps
+from pipelines.runs.steps import Step, Steps
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
