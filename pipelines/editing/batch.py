@@ -131,7 +131,7 @@ class EditBatch(Batch):
             report.seconds = write_still(self.engine, job.output, next(self._edited(work)), work.source, output, metadata, seal)
         else:
             sound = line.sound if output.audio else None
-            film = Film(job.output, line.info.time_base, line.info.rate, line.times, sound, metadata, seal, work.shown)
+            film = Film(job.output, line.info.time_base, line.info.rate, line.times, sound, metadata, seal, work.shown, report.warnings.append)
             report.seconds = write_film(self.engine, film, self._edited(work), work.source, output)
         if output.motion:
             whole = RecordRows(_joined([unit.driving for unit in self._edited(work)]))

@@ -143,7 +143,7 @@ class Batch:
         film = Film(
             job.output, info.time_base, info.rate, lambda first, stop: times.read(first, stop).pts.tolist(),
             job.driving if output.audio and info.has_audio else None, metadata, seal_of(pipeline.provenance, job.output, metadata),
-            shown_rows(source, clip) if isinstance(source, Clip) else torch.empty(0, dtype=torch.long),
+            shown_rows(source, clip) if isinstance(source, Clip) else torch.empty(0, dtype=torch.long), report.warnings.append,
         )  # fmt: skip
         self.progress.start(f"{job.source.name} moved by {job.driving.name}", clip.frames)
         report.seconds = write_film(self.engine, film, self._units(source, clip, reference, radius), source, output)
@@ -237,8 +237,6 @@ def _listed(frames: list[int]) -> str:
 def warnings_of(clip: Clip) -> list[str]:
     """What the user should know about a clip that was used."""
     texts = [f"{clip.path.name}: {text}" for text in clip.report.warnings]
-    if not texts and clip.info.frames and clip.frames < clip.info.frames:
-        texts.append(f"{clip.path.name}: only {clip.frames} of {clip.info.frames} frames could be read")
     texts += [f"{clip.path.name}: {text}" for text in followed(clip.report)]
     if clip.report.bridged:
         texts.append(f"{clip.path.name}: the face is not seen in frames {', '.join(clip.report.bridged)}; its motion is bridged there")

@@ -30,7 +30,7 @@ class Film:
 
     rate: nominal frames a second.  times: timestamps of frames ``first`` to ``stop`` in units of ``time_base``.  sound: file whose
     sound is carried over.  seal: signs the finished file.  shown: (N,) int, the frame of a source video that each frame shows;
-    empty for a portrait.
+    empty for a portrait.  warn: is told what of the sound could not be carried.
     """
 
     path: Path
@@ -41,6 +41,7 @@ class Film:
     notes: Mapping[str, str]
     seal: Seal | None = None
     shown: Tensor = attrs.field(factory=lambda: torch.empty(0, dtype=torch.long))
+    warn: Callable[[str], None] = attrs.field(default=lambda text: None)
 
 
 def write_film(engine: Engine, film: Film, units: Iterable[RenderUnit], source: Portrait | Clip, output: Output) -> dict[str, float]:
@@ -69,6 +70,8 @@ def write_film(engine: Engine, film: Film, units: Iterable[RenderUnit], source: 
                     with watch.stage("write"):
                         writer.write(frames, film.times(first, first + len(part)))
                     first += len(part)
+        for warning in writer.warnings:
+            film.warn(warning if film.sound is None else f"{film.sound.name}: {warning}")
     finally:
         backgrounds.close()
     return {name: round(seconds, 3) for name, seconds in watch.seconds.items()}
