@@ -14,6 +14,7 @@ from av.codec.context import Flags
 from av.stream import Disposition
 
 from mmfa_components.errors import MMFAError
+from pipelines.media.damage import JOINED
 from pipelines.media.opening import open_container, picture_stream
 
 COPIED = {"aac", "ac3", "eac3", "alac", "opus"}
@@ -25,8 +26,6 @@ LOOKED = 400
 """Packets among which one must be decodable."""
 APART = Fraction(1, 25)
 """Seconds by which sound may lie beside its time before silence is put in, or some of it left out."""
-JOINED = 3
-"""Frames by which the picture's timestamps fall at least where two recordings were joined, as in video_read."""
 FALLS = Fraction(1, 20)
 """Seconds by which the sound's fall there."""
 FAULTS = (OSError, ValueError, TypeError, RuntimeError, MMFAError)

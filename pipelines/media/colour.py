@@ -66,7 +66,8 @@ def _light(transfer: int) -> Array:
     if transfer == HLG:
         scene = np.where(v <= 0.5, v * v / 3, (np.exp((v - 0.55991073) / 0.17883277) + 0.28466892) / 12)
         return (scene / HLG_WHITE).astype(np.float32)
-    return np.where(v < 0.081, v / 4.5, ((v + 0.099) / 1.099) ** (1 / 0.45)).astype(np.float32)
+    light = np.where(v < 0.081, v / 4.5, ((v + 0.099) / 1.099) ** (1 / 0.45))
+    return light.astype(np.float32)
 
 
 @cache
@@ -74,7 +75,8 @@ def _signal() -> Array:
     """BT.709 signal (65536,) uint8 of light."""
     light = np.arange(65536) / 65535
     v = np.where(light < 0.018, 4.5 * light, 1.099 * light**0.45 - 0.099)
-    return np.rint(v * 255).astype(np.uint8)
+    table: Array = np.rint(v * 255).astype(np.uint8)
+    return table
 
 
 def to_srgb(image: Image.Image) -> Image.Image:

@@ -10,7 +10,10 @@ from pipelines.media.opening import picture_stream
 from pipelines.media.probe import MediaInfo, told_duration
 
 MOST_NAMED = 4
-MOST_WAITING = 256
+JOINED = 3
+"""Frames by which timestamps fall at least where two recordings were joined."""
+HIDING = ("vp8",)
+"""Codecs with packets that show no frame."""
 EARLY = Fraction(1, 2)
 """Seconds by which a picture must end before the time its file names to be called cut off."""
 
@@ -21,33 +24,64 @@ class Faults:
     def __init__(self, info: MediaInfo) -> None:
         self.info = info
         self.ends = ""
+        self._step = max(1, round(1 / (info.rate * info.time_base)))
         self._failed = 0
-        self._waiting: dict[int, None] = {}  # timestamps of packets whose frames have not come
-        self._latest: int | None = None  # timestamp of a frame
+        self._waiting: dict[tuple[int, int], None] = {}  # recording and timestamp of packets whose frames have not come
+        self._read = self._shown = 0  # numbers of recordings that were joined: of packets, of frames
+        self._decoding: int | None = None  # decoding time of a packet
+        self._first: int | None = None  # timestamp of the recording's first frame
+        self._last: int | None = None  # and of the latest one
+        self._lost: list[int] = []
         self._sizes: list[tuple[int, tuple[int, int]]] = []
         self._cut = ""
 
     def begin(self) -> None:
         """The file is read from some place on (again)."""
-        self._failed, self._latest = 0, None
+        self._failed = self._read = self._shown = 0
+        self._first = self._last = self._decoding = None
         self._waiting.clear()
+        self._lost.clear()
 
     def packet(self, packet: Any) -> None:
         """A packet was read."""
-        if packet.size and packet.pts is not None and not packet.is_discard:
-            self._waiting[packet.pts] = None
+        if packet.dts is not None:
+            if self._decoding is not None and self._decoding - packet.dts >= JOINED * self._step:
+                self._read += 1
+            self._decoding = packet.dts
+        if packet.size and packet.pts is not None and not packet.is_discard and self.info.codec not in HIDING:
+            self._waiting[self._read, packet.pts] = None
 
     def failed(self) -> None:
         """A packet, this one or one a little before it, could not be decoded."""
         self._failed += 1
 
-    def frame(self, frame: Any) -> None:
-        """A frame was decoded."""
-        if frame.pts is not None:
-            self._waiting.pop(frame.pts, None)
-            self._latest = frame.pts if self._latest is None else max(self._latest, frame.pts)
-        if not self._failed and len(self._waiting) > MOST_WAITING:
-            self._waiting.pop(next(iter(self._waiting)))  # of a kind that gives no frames
+    def frame(self, pts: int | None) -> bool:
+        """A frame was decoded. False when one that is shown before it did not come."""
+        if pts is None:
+            return True
+        if self._last is not None and self._last - pts >= JOINED * self._step:
+            self._shown, self._first = self._shown + 1, None
+        self._last = pts
+        here = (self._shown, pts)
+        self._waiting.pop(here, None)
+        late = [key for key in self._waiting if key < here]  # frames come in the order they are shown in
+        for key in late:
+            del self._waiting[key]
+        lost = [stamp for number, stamp in late if number == self._shown]
+        if self._first is None:
+            self._first = pts
+            missing = [] if not self._failed else lost  # others rest on what lies before the beginning
+        else:
+            missing = [t for t in lost if t > self._first]
+        self._lost += missing
+        return not missing
+
+    def tail(self) -> bool:
+        """All packets were decoded. False when frames at the end did not come."""
+        missing = [] if self._first is None else [t for number, t in self._waiting if number == self._shown and t > self._first]
+        self._lost += missing
+        self._waiting.clear()
+        return not missing
 
     def size_at(self, frame: Any, number: int) -> None:
         """Note the size of frame ``number`` where it is another than before."""
@@ -72,8 +106,8 @@ class Faults:
     def text(self) -> str:
         """All of it in words, "" when nothing is wrong."""
         parts = []
-        if self._failed:
-            lost = sorted(t for t in self._waiting if self._latest is not None and t < self._latest)
+        if self._failed or self._lost:
+            lost = sorted(set(self._lost))
             named = ", ".join(f"{float(t * self.info.time_base):.2f} s" for t in lost[:MOST_NAMED])
             more = f" and {len(lost) - MOST_NAMED} more" if len(lost) > MOST_NAMED else ""
             count = max(len(lost), 1)

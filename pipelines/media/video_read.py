@@ -14,15 +14,15 @@ import torch
 from torch import Tensor
 
 from pipelines.media.animation import animation_frames
-from pipelines.media.damage import Faults
+from pipelines.media.damage import HIDING, JOINED, Faults
 from pipelines.media.display import Display
 from pipelines.media.opening import open_container, picture_stream
 from pipelines.media.probe import MediaInfo, probe, require_video
 
 MOST_FAILURES = 64
 """Times in a row that reading a file may fail before it is given up."""
-JOINED = 3
-"""Frames by which timestamps fall at least where two recordings were joined."""
+OUTPUT_CORRUPT = 8
+"""FFmpeg's flag for frames that rest on one that is missing."""
 THREADS = 4  # of the decoder; left to itself it takes one a core for every open file
 
 
@@ -60,7 +60,7 @@ class VideoReader:
         require_video(self.info)
         self._faults = Faults(self.info)
         self._container: Any = None
-        self._started = False
+        self._started = self._failed = False
 
     @property
     def damage(self) -> str:
@@ -109,21 +109,43 @@ class VideoReader:
             self._faults.size_at(frame, number)
             yield VideoFrame(frame, stamp, display.rgb)
 
-    def _decoded(self) -> Iterator[Any]:
-        """Frames as the decoder gives them, from the first one, however often this is called."""
+    def _decoded(self, pts: int | None = None) -> Iterator[Any]:
+        """Frames as the decoder gives them, however often this is called: all, or from the keyframe before timestamp ``pts`` on.
+
+        Where one cannot be decoded, those after it are decoded anew without threads, which would swallow some beside it.
+        """
+        count, last = 0, None
+        for careful in (False, True) if self.info.codec not in HIDING else (True,):
+            resumed = not careful
+            stream = self._opened(pts)
+            stream.thread_type = "SLICE" if careful else "AUTO"
+            stream.codec_context.thread_count = THREADS
+            skip, self._failed = count, False
+            for number, frame in enumerate(self._frames_of(stream, careful)):
+                if careful:  # once the picture was whole, one with faults is better than none
+                    stream.codec_context.flags |= OUTPUT_CORRUPT
+                if number < skip or (not resumed and _is_before(frame.pts, last)):
+                    continue
+                resumed, count, last = True, count + 1, frame.pts
+                yield frame
+            if not self._failed:
+                return
+
+    def _opened(self, pts: int | None) -> Any:
+        """The picture of the file, read from its beginning or from the keyframe before ``pts`` on. Raises OSError, ValueError."""
         if self._started:
             self.__exit__(None, None, None)
             self.__enter__()
         self._started = True
         stream = picture_stream(self._container)
-        stream.thread_type = "AUTO"
-        stream.codec_context.thread_count = THREADS
-        return self._frames_of(stream)
-
-    def _frames_of(self, stream: Any) -> Iterator[Any]:
-        """All frames that can be decoded; what cannot be is noted and passed over."""
-        failed = 0
+        if pts is not None:
+            self._container.seek(pts, stream=stream)
         self._faults.begin()
+        return stream
+
+    def _frames_of(self, stream: Any, careful: bool) -> Iterator[Any]:
+        """Frames up to the first that cannot be decoded; careful: all that can be, what cannot is noted and passed over."""
+        failed = 0
         while failed < MOST_FAILURES:
             try:
                 for packet in self._container.demux(stream):
@@ -132,37 +154,49 @@ class VideoReader:
                     failed = 0
                     self._faults.packet(packet)
                     if packet.size:  # an empty one repeats the frame before
-                        for frame in self._decode(stream, packet):
-                            self._faults.frame(frame)
-                            yield frame
+                        yield from self._decode(stream, packet, careful)
+                        if self._failed and not careful:
+                            return
                 break
             except (OSError, ValueError) as error:
                 failed += 1
                 self._faults.ends = str(error)
         for _ in range(MOST_FAILURES):
             try:
-                for frame in stream.codec_context.decode(None):
-                    self._faults.frame(frame)
-                    yield frame
-                return
+                yield from self._noted(stream.codec_context.decode(None), careful)
+                break
             except EOFError:
-                return
+                break
             except (OSError, ValueError, TypeError):  # the last: PyAV, asked for the time of a fault after the last packet
-                self._faults.failed()
+                self._fail()
+                if not careful:
+                    return
+        self._failed = self._failed or not self._faults.tail()
 
-    def _decode(self, stream: Any, packet: Any) -> list[Any]:
+    def _decode(self, stream: Any, packet: Any, careful: bool) -> list[Any]:
         try:
-            frames: list[Any] = stream.codec_context.decode(packet)
-            return frames
+            return self._noted(stream.codec_context.decode(packet), careful)
         except (OSError, ValueError):
-            self._faults.failed()
+            self._fail()
             return []
+
+    def _noted(self, frames: list[Any], careful: bool) -> list[Any]:
+        """Frames that came out; unless careful only those before the first that is missing."""
+        for number, frame in enumerate(frames):
+            if not self._faults.frame(frame.pts):
+                self._failed = True
+                if not careful:
+                    return frames[:number]
+        return frames
+
+    def _fail(self) -> None:
+        self._failed = True
+        self._faults.failed()
 
     def _enter_at(self, pts: int) -> Iterator[Any] | None:
         """Decoded frames from the one of timestamp ``pts`` on. None where it is not met behind a keyframe, on which its decoding can rest."""
-        decoded, rests = self._decoded(), False
+        decoded, rests = self._decoded(pts), False
         try:
-            self._container.seek(pts, stream=picture_stream(self._container))
             for frame in decoded:
                 if frame.pts is None or frame.pts > pts or frame.is_corrupt:
                     return None
@@ -187,6 +221,10 @@ class VideoReader:
             yield frame, pts
         if whole:
             self._faults.ended(self._container, last)
+
+
+def _is_before(pts: int | None, last: int | None) -> bool:
+    return pts is not None and last is not None and pts <= last
 
 
 def open_video(path: Path) -> VideoReader:

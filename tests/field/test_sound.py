@@ -83,7 +83,8 @@ def make_ts(path: Path) -> Path:
 
 
 def make_vorbis(path: Path) -> Path:
-    return write(path / "a.webm", SMALL, codec="libvpx", options={"deadline": "realtime"}, audio=[sound_frames(sound(0.8, 48000), 48000)], audio_codec="libopus")
+    voice = sound_frames(sound(0.8, 48000), 48000)
+    return write(path / "a.webm", SMALL, codec="libvpx", options={"deadline": "realtime"}, audio=[voice], audio_codec="libopus")
 
 
 @pytest.mark.parametrize("make", [make_avi_mp3, make_camera, make_wide, make_ts, make_vorbis])

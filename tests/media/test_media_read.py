@@ -202,8 +202,8 @@ def test_a_file_is_entered_at_a_keyframe_and_only_where_its_timestamp_is_met(tmp
         stamps = [frame.pts for frame in reader.frames()]
         decoded = reader._decoded
 
-        def counted() -> Iterator[Any]:
-            return (seen.append(frame.pts) or frame for frame in decoded())  # type: ignore[func-returns-value]
+        def counted(pts: int | None = None) -> Iterator[Any]:
+            return (seen.append(frame.pts) or frame for frame in decoded(pts))  # type: ignore[func-returns-value]
 
         reader._decoded = counted  # type: ignore[method-assign]
         seen: list[int] = []
