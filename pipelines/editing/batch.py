@@ -92,6 +92,7 @@ class EditBatch(Batch):
             followers[name] = follow(clip, line, False, "auto", smooth, plan.timing.beyond)
         used = {c.path: c for c in (driving, source, *others.values()) if isinstance(c, Clip)}
         report.warnings += [text for clip in used.values() for text in warnings_of(clip)]
+        report.warnings += source.notes if isinstance(source, Portrait) else ()
         if driving is not None:
             report.lost, report.bridged = driving.report.lost, driving.report.bridged
         radius = smoothing_radius(smooth, float(source.info.rate)) if isinstance(source, Clip) else 0

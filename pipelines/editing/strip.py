@@ -63,4 +63,4 @@ def _source(path: Path, notes: dict[str, Any], frames: FrameSource) -> list[Tens
 
 
 def _crop(rgb: Tensor, square: list[float]) -> Tensor:
-    return to_bytes(crop_frames(rgb, torch.tensor([square]), CROP, torch.device("cpu")).rgb)[0]
+    return to_bytes(crop_frames(rgb, torch.tensor([square]), CROP, torch.device("cpu"), fill=True).rgb)[0]

@@ -28,6 +28,7 @@ from pipelines.runs.sealing import seal_of
 from pipelines.runs.sheet import choose_moments
 from pipelines.stages.clock import frames_shown, seconds_of
 from pipelines.stages.encode import Portrait
+from pipelines.stages.framing import made_up
 from pipelines.stages.motion_file import RecordRows, motion_beside, write_result_motion
 from pipelines.stages.references import References, find_references
 from pipelines.stages.render import RenderUnit
@@ -116,7 +117,7 @@ class Batch:
         clip = self.clip(job.driving, face)
         source = self.source(job.source, face)
         report.lost, report.bridged = clip.report.lost, clip.report.bridged
-        report.warnings += warnings_of(clip)
+        report.warnings += warnings_of(clip) + source_warnings(source, clip)
         return lambda: self._write(job, report, source, clip)
 
     def _write(self, job: Job, report: JobReport, source: Portrait | Clip, clip: Clip) -> int:
@@ -215,6 +216,20 @@ def first_square(source: Portrait | Clip) -> Tensor:
 def squares_text(squares: Tensor) -> list[list[float]]:
     """Squares (n, 4) as notes keep them."""
     return [[round(float(v), 3) for v in row] for row in squares]
+
+
+def source_warnings(source: Portrait | Clip, clip: Clip | None = None) -> list[str]:
+    """What the user should know about a source. clip: what drives it, if anything."""
+    if isinstance(source, Portrait):
+        return list(source.notes)
+    name, info = source.path.name, source.info
+    texts = warnings_of(source) if clip is None or source.path != clip.path else []
+    texts += [f"{name}: {note}" for note in made_up(source.framing.view, info.width, info.height)]
+    if clip is not None and (lasting := seconds_of(clip.times, clip.frames, clip.info.time_base)[-1]) > 0:
+        own = seconds_of(source.times, source.frames, info.time_base)[-1] + 1 / float(info.rate)
+        if float(lasting) > float(own) + 0.05:
+            texts.append(f"{name}: ends after {float(own):.2f} s, before the driving clip does; its last frame is held")
+    return texts
 
 
 def followed(report: InputReport) -> list[str]:

@@ -88,7 +88,7 @@ def _driving(frames: FrameSource, job: JobReport, moment: int, square: list[floa
 
 
 def _crop(rgb: Tensor, square: list[float]) -> Tensor:
-    return to_bytes(crop_frames(rgb, torch.tensor([square]), CROP, torch.device("cpu")).rgb)[0]
+    return to_bytes(crop_frames(rgb, torch.tensor([square]), CROP, torch.device("cpu"), fill=True).rgb)[0]
 
 
 def _metadata(path: Path) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from pipelines.config.schema import Face
 from pipelines.media import StillImage, read_image
 from pipelines.stages.crop import crop_frames, crop_landmarks, face_boxes, stable_square
 from pipelines.stages.decompose import plain
+from pipelines.stages.framing import fit_square, made_up
 from pipelines.stages.track import track_still
 from pipelines.stages.worker import Stopwatch, Worker
 
@@ -32,7 +33,8 @@ class StillUnit:
 class Portrait:
     """A portrait made ready: ``rgb`` (H, W, 3) uint8 with transparency over white, its face, crop square (4,), motion and identity.
 
-    regions: which keypoints belong to eyes and mouth; None when the animator or the landmarks know no regions.
+    regions: which keypoints belong to eyes and mouth; None when the animator or the landmarks know no regions.  notes: what was
+    decided about the picture, in words.
     """
 
     rgb: Tensor
@@ -42,6 +44,7 @@ class Portrait:
     identity: Record
     seconds: dict[str, float] = attrs.field(factory=dict)
     regions: KeypointRegions | None = None
+    notes: tuple[str, ...] = ()
 
 
 @attrs.frozen(eq=False)
@@ -58,24 +61,33 @@ def encode_still(worker: Worker, unit: StillUnit) -> Portrait:
     """Find the face of a portrait, crop it, and encode it. Raises MediaError or NoFaceError."""
     animator, watch = worker.animator, Stopwatch()
     with watch.stage("decode"):
-        rgb = opaque(read_image(unit.path)) if unit.frame is None else worker.frames.read(unit.path, unit.frame, unit.frame + 1)[0]
+        notes = []
+        if unit.frame is None:
+            image = read_image(unit.path)
+            rgb = opaque(image)
+            if image.reduced > 1:
+                notes.append(f"is read at 1/{image.reduced} of its size, {rgb.shape[1]} x {rgb.shape[0]} pixels")
+        else:
+            rgb = worker.frames.read(unit.path, unit.frame, unit.frame + 1)[0]
     with watch.stage("track"):
         track = track_still(worker, rgb, unit.face, unit.path)
-        square = stable_square(face_boxes(track), unit.face.crop_ratio)
+        boxes = face_boxes(track)
+        square = fit_square(stable_square(boxes, unit.face.crop_ratio), boxes[0], rgb.shape[1], rgb.shape[0])
+        notes += made_up(square[None], rgb.shape[1], rgb.shape[0])
     with watch.stage("encode"):
-        crops = crop_frames(rgb[None], square, animator.crop_size, worker.device)
+        crops = crop_frames(rgb[None], square, animator.crop_size, worker.device, fill=True)
         landmarks = crop_landmarks(track, square, animator.crop_size, worker.device)
         motion = plain(animator.decompose(crops, landmarks))
         identity = animator.encode(crops)
         regions = regions_of(worker, identity, motion, landmarks)
-    return Portrait(rgb, track, square, motion, identity.to("cpu"), watch.seconds, regions)
+    return Portrait(rgb, track, square, motion, identity.to("cpu"), watch.seconds, regions, tuple(f"{unit.path.name}: {n}" for n in notes))
 
 
 def find_regions(worker: Worker, unit: RegionsUnit) -> KeypointRegions | None:
     """Regions of a source video's keypoints, found on one frame; as in Portrait. Raises MediaError."""
     animator = worker.animator
     rgb = worker.frames.read(unit.path, unit.frame, unit.frame + 1)
-    crops = crop_frames(rgb, unit.square, animator.crop_size, worker.device)
+    crops = crop_frames(rgb, unit.square, animator.crop_size, worker.device, fill=True)
     landmarks = crop_landmarks(unit.track, unit.square, animator.crop_size, worker.device)
     return regions_of(worker, animator.encode(crops), plain(animator.decompose(crops, landmarks)), landmarks)
 

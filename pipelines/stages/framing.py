@@ -26,6 +26,8 @@ LARGEST_FACE = 0.75
 """Height of the face over the side of a square that was made smaller to stay in the picture."""
 OUTSIDE = 0.05
 """Share of a square that may lie outside of the picture."""
+MADE_UP = 0.1
+"""Share from which on the user is told."""
 
 
 @attrs.frozen(eq=False)
@@ -145,6 +147,14 @@ def outside_share(square: Tensor, width: int, height: int) -> float:
     across = min(x + side / 2, width) - max(x - side / 2, 0)
     down = min(y + side / 2, height) - max(y - side / 2, 0)
     return 1 - max(0.0, across) * max(0.0, down) / side**2
+
+
+def made_up(squares: Tensor, width: int, height: int) -> list[str]:
+    """What the user should know of squares (N, 4) that hold much that is not in the picture."""
+    share = max(outside_share(square, width, height) for square in squares.unique(dim=0))
+    if share <= MADE_UP:
+        return []
+    return [f"{share:.0%} of the crop lies outside of the picture and is made up; more room around the head gives better results"]
 
 
 def fit_square(square: Tensor, face: Tensor, width: int, height: int) -> Tensor:

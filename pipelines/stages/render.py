@@ -72,7 +72,7 @@ def render_span(worker: Worker, unit: RenderUnit) -> RenderedSpan:
                 rgb = worker.frames.pick(unit.identity.path, unit.identity.rows[here], pts)
             with watch.stage("encode"):
                 squares = unit.identity.squares[here]
-                identity = animator.encode(crop_frames(rgb, squares, animator.crop_size, worker.device))
+                identity = animator.encode(crop_frames(rgb, squares, animator.crop_size, worker.device, fill=True))
         with watch.stage("render"):
             own = source.to(worker.device)
             frames = (
