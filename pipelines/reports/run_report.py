@@ -180,7 +180,7 @@ class RunReport:
             "versions": {"python": platform.python_version(), **{n: _version(n) for n in VERSIONED}},
             **attrs.asdict(self),
         }
-        return json.dumps(body, indent=2, default=str, ensure_ascii=False)
+        return json_text(body)
 
     def write(self, path: Path) -> None:
         """Write the report under a temporary name and rename it. Raises OutputError."""
@@ -194,6 +194,12 @@ class RunReport:
                 temporary.unlink(missing_ok=True)
             what = f"the run report cannot be written ({reason_of(error)})"
             raise OutputError(what, where=str(path), fix="free space or choose another output.folder") from error
+
+
+def json_text(body: Any) -> str:
+    """JSON for people and programs: names of files that are no text are escaped."""
+    text = json.dumps(body, indent=2, default=str, ensure_ascii=False)
+    return text.encode("utf-8", "backslashreplace").decode()  # a lone surrogate becomes JSON's own escape
 
 
 def _version(distribution: str) -> str:
