@@ -14,8 +14,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from cache.commands import commands_of_exchange, plot_entry, record_classes, show_file
+from cache.commands import all_known, commands_of_exchange, plot_entry, show_file
 from cache.entry import LAYOUT
+from cache.exchange import Known
 from cache.explain import Comparison, differences, relatives
 from cache.gc import collect, parse_age, parse_size
 from cache.listing import Entry, entries, find, verify
@@ -34,7 +35,7 @@ def main(arguments: Sequence[str] | None = None, records: Mapping[str, type[Reco
     options = parser.parse_args(arguments)
     out = Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else 160)
     try:
-        result: int = options.run(options, out, records)
+        result: int = options.run(options, out, None if records is None else Known(records, {}))
         return result
     except MMFAError as error:
         Console(stderr=True, soft_wrap=True, highlight=False, markup=False).print(f"error: {error}")
@@ -72,11 +73,11 @@ def _parser() -> argparse.ArgumentParser:
 
 
 # ---- commands ----------------------------------------------------------------------------------------------------------
-def _ls(options: argparse.Namespace, out: Console, records: Mapping[str, type[Record]] | None) -> int:
-    known = record_classes(records)
+def _ls(options: argparse.Namespace, out: Console, known: Known | None) -> int:
+    classes = all_known(known).records
     found = sorted(entries(options.folder), key=lambda e: -e.used)
     if options.json:
-        return _print_json([_facts(e, known) for e in found])
+        return _print_json([_facts(e, classes) for e in found])
     table = Table(box=None, pad_edge=False)
     for title, justify in (
         ("key", "left"),
@@ -100,7 +101,7 @@ def _ls(options: argparse.Namespace, out: Console, records: Mapping[str, type[Re
             created,
             used,
             escape(e.input_name),
-            escape(_note(e, known)),
+            escape(_note(e, classes)),
             style=_style(e),
         )
     out.print(table)
@@ -111,13 +112,13 @@ def _ls(options: argparse.Namespace, out: Console, records: Mapping[str, type[Re
     return 0
 
 
-def _show(options: argparse.Namespace, out: Console, records: Mapping[str, type[Record]] | None) -> int:
+def _show(options: argparse.Namespace, out: Console, known: Known | None) -> int:
     if Path(options.key).is_file():
-        return show_file(options, out, record_classes(records))
+        return show_file(options, out, all_known(known))
     entry = find(options.folder, options.key)
-    facts = _facts(entry, record_classes(records))
+    facts = _facts(entry, all_known(known).records)
     if options.plot:
-        plot_entry(options, entry, record_classes(records))
+        plot_entry(options, entry, all_known(known))
     if options.json:
         return _print_json({**facts, "preimage": entry.hashed})
     for name in ("key", "record", "input_name", "created", "used", "frames", "size", "note", "path"):
@@ -130,7 +131,7 @@ def _show(options: argparse.Namespace, out: Console, records: Mapping[str, type[
     return 0
 
 
-def _verify(options: argparse.Namespace, out: Console, records: Mapping[str, type[Record]] | None) -> int:
+def _verify(options: argparse.Namespace, out: Console, known: Known | None) -> int:
     count, faults = verify(options.folder, options.repair)
     if options.json:
         rows = [{"key": f.entry.digest, "fault": f.why, "moved": str(f.moved) if f.moved else None} for f in faults]
@@ -147,7 +148,7 @@ def _verify(options: argparse.Namespace, out: Console, records: Mapping[str, typ
     return 1 if faults else 0
 
 
-def _explain(options: argparse.Namespace, out: Console, records: Mapping[str, type[Record]] | None) -> int:
+def _explain(options: argparse.Namespace, out: Console, known: Known | None) -> int:
     entry = find(options.folder, options.keys[-1])
     if len(options.keys) > 2:
         raise MMFAError("explain takes one key or two", where="explain", fix="name two entries to compare")
@@ -169,7 +170,7 @@ def _explain(options: argparse.Namespace, out: Console, records: Mapping[str, ty
     return 0
 
 
-def _gc(options: argparse.Namespace, out: Console, records: Mapping[str, type[Record]] | None) -> int:
+def _gc(options: argparse.Namespace, out: Console, known: Known | None) -> int:
     size = parse_size(options.max_size) if options.max_size else None
     age = parse_age(options.older_than) if options.older_than else None
     done = collect(options.folder, size, age, options.dry_run)

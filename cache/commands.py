@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -13,17 +13,16 @@ import attrs
 import torch
 from rich.console import Console
 
-from cache.exchange import export_entry, import_motion, motion_name
+from cache.exchange import Known, export_entry, import_motion, motion_name
 from cache.listing import Entry, find
 from cache.liveportrait import import_template
 from cache.motion_file import MotionFile, is_motion_file
 from cache.plot import plot_motion
 from cache.store import RecordCache, known_records
 from mmfa_components.errors import CacheError
-from mmfa_components.records import Motion, Record
+from mmfa_components.records import HEAD
 from mmfa_components.registry import load_registry
 
-Records = Mapping[str, type[Record]]
 Add = Callable[[str, Any, str], argparse.ArgumentParser]
 
 
@@ -39,9 +38,9 @@ def commands_of_exchange(add: Add) -> None:
     bring.add_argument("--output", type=Path, help="of a template: the motion file to write (default: beside it)")
 
 
-def _export(options: argparse.Namespace, out: Console, records: Records | None) -> int:
+def _export(options: argparse.Namespace, out: Console, known: Known | None) -> int:
     output = options.file.with_name(motion_name(options.file.name))
-    header = export_entry(options.folder, find(options.folder, options.key), output, _rate(options.rate), record_classes(records))
+    header = export_entry(options.folder, find(options.folder, options.key), output, _rate(options.rate), all_known(known))
     if options.json:
         print(json.dumps({"file": str(output), "header": _plain(header)}, indent=2))
     else:
@@ -49,10 +48,10 @@ def _export(options: argparse.Namespace, out: Console, records: Records | None) 
     return 0
 
 
-def _import(options: argparse.Namespace, out: Console, records: Records | None) -> int:
+def _import(options: argparse.Namespace, out: Console, known: Known | None) -> int:
     path: Path = options.file
     if is_motion_file(path) or path.suffix == ".zip":
-        key = import_motion(options.folder, path, record_classes(records))
+        key = import_motion(options.folder, path, all_known(known))
         if options.json:
             print(json.dumps({"key": key.digest}, indent=2))
         else:
@@ -68,13 +67,13 @@ def _import(options: argparse.Namespace, out: Console, records: Records | None) 
     return 0
 
 
-def show_file(options: argparse.Namespace, out: Console, records: Records) -> int:
+def show_file(options: argparse.Namespace, out: Console, known: Known) -> int:
     """Show the header of a motion file, and plot it when asked. Raises CacheError."""
-    file = MotionFile(Path(options.key), records)
+    file = MotionFile(Path(options.key), known.records, known.motions)
     try:
         if options.plot:
             seconds = file.pts(0, len(file)).double() * float(file.header.time_base)
-            plot_motion(options.plot, f"{file.path.name}: {file.header.source or 'unknown clip'}", file, seconds - seconds[0])
+            plot_motion(options.plot, f"{file.path.name}: {file.header.source or 'unknown clip'}", file, file.kind, seconds - seconds[0])
         if options.json:
             print(json.dumps(_plain(file.header), indent=2))
             return 0
@@ -92,20 +91,24 @@ def show_file(options: argparse.Namespace, out: Console, records: Records) -> in
     return 0
 
 
-def plot_entry(options: argparse.Namespace, entry: Entry, records: Records) -> None:
+def plot_entry(options: argparse.Namespace, entry: Entry, known: Known) -> None:
     """Plot the motion of an entry over its frame numbers. Raises CacheError for other records and damaged entries."""
-    record = records.get(entry.record_name)
-    if record is None or not issubclass(record, Motion):
-        raise CacheError(f"is a {entry.record_name}; curves are drawn of a Motion", where=entry.digest[:12], fix="python -m cache ls")
+    record = known.records.get(entry.record_name)
+    kind = None if record is None else known.motion_of(record)
+    if record is None or kind is None:
+        raise CacheError(f"is a {entry.record_name}; curves are drawn of motions", where=entry.digest[:12], fix="python -m cache ls")
     stored = RecordCache(options.folder, "read").open_digest(entry.digest, record)
     if stored is None:
         raise CacheError("the entry is damaged", where=entry.digest[:12], fix="python -m cache verify says what is wrong")
-    plot_motion(options.plot, entry.input_name or entry.digest[:12], stored, torch.arange(len(stored)), "frames")
+    plot_motion(options.plot, entry.input_name or entry.digest[:12], stored, kind, torch.arange(len(stored)), "frames")
 
 
-def record_classes(records: Records | None) -> dict[str, type[Record]]:
-    """Record classes by name: those given, else those of all plugins, and always MMFA's own."""
-    return {**known_records(), **(load_registry().records if records is None else records)}
+def all_known(given: Known | None) -> Known:
+    """What can be read: what is given, else what all plugins bring, and always our own records."""
+    if given is None:
+        registry = load_registry()
+        given = Known(registry.records, registry.motions)
+    return Known({**known_records(), **given.records}, {HEAD.record.__name__: HEAD, **given.motions})
 
 
 def _rate(text: str) -> Fraction:

@@ -7,24 +7,39 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import attrs
+
 from cache.keys import CacheKey, digest_of
 from cache.listing import Entry, entries
 from cache.motion_file import SUFFIX, MotionFile, MotionHeader, write_motion
 from cache.store import RecordCache, StoredRecord
 from cache.zip_arrays import ROWS
 from mmfa_components.errors import CacheError
-from mmfa_components.records import Motion, Record, Timestamps
+from mmfa_components.records import MotionKind, Record, Timestamps, motion_kind_of
 
 
-def export_entry(folder: Path, entry: Entry, output: Path, rate: Fraction, records: Mapping[str, type[Record]]) -> MotionHeader:
+@attrs.frozen
+class Known:
+    """What can be read: record classes by name, and which of them are motions."""
+
+    records: Mapping[str, type[Record]]
+    motions: Mapping[str, MotionKind]
+
+    def motion_of(self, record: type[Record]) -> MotionKind | None:
+        """The kind of motion that a record class is; None for other records."""
+        return motion_kind_of(record, self.motions)
+
+
+def export_entry(folder: Path, entry: Entry, output: Path, rate: Fraction, known: Known) -> MotionHeader:
     """Write the motion of an entry to ``output``; ``rate``: frames a second of its clip. Raises CacheError.
 
     The timestamps are those the cache holds of the same clip, even ones when it holds none.
     """
-    if entry.record_name not in records or not issubclass(records[entry.record_name], Motion):
-        fix = "choose an entry of Motion: python -m cache ls"
+    record = known.records.get(entry.record_name)
+    if record is None or known.motion_of(record) is None:
+        fix = "choose the motion of a clip: python -m cache ls"
         raise CacheError(f"is a {entry.record_name}, not the motion of a clip", where=entry.digest[:12], fix=fix)
-    stored = _open(folder, entry, records[entry.record_name])
+    stored = _open(folder, entry, record)
     times = _times(folder, entry, len(stored))
     return write_motion(
         output, stored, times, rate=rate, time_base=_unit(times, rate), source=entry.input_name,
@@ -32,9 +47,9 @@ def export_entry(folder: Path, entry: Entry, output: Path, rate: Fraction, recor
     )  # fmt: skip
 
 
-def import_motion(folder: Path, path: Path, records: Mapping[str, type[Record]]) -> CacheKey:
+def import_motion(folder: Path, path: Path, known: Known) -> CacheKey:
     """Put the motion of a file under the key it was exported from, so that pipelines use it as if they had measured it. Raises CacheError."""
-    file = MotionFile(path, records)
+    file = MotionFile(path, known.records, known.motions)
     try:
         if not file.header.key:
             fix = "name it as inputs.driving instead; only files of python -m cache export can go into a cache"
@@ -42,7 +57,7 @@ def import_motion(folder: Path, path: Path, records: Mapping[str, type[Record]])
         if file.header.key.get("record") != file.record.fingerprint():
             raise CacheError("its key and its record do not fit", where=str(path), fix="export it again")
         key = CacheKey(digest_of(file.header.key), dict(file.header.key), file.record, file.header.source)
-        with RecordCache(folder, "use", records).writer(key) as writer:
+        with RecordCache(folder, "use", known.records).writer(key) as writer:
             for start in range(0, len(file), ROWS):
                 writer.append(file.read(start, min(start + ROWS, len(file))))
         return key

@@ -1,9 +1,10 @@
 """LivePortrait's motion templates (``.pkl``) as motion files: the head's rotation, scale and translation can drive MMFA.
 
-LivePortrait composes ``x = s (x_c R + delta) + t`` with points as rows, so of points as columns its rotation is the transpose of the
-matrix it stores, and ``delta_mmfa = R^T delta`` gives MMFA's form (eq. 5) exactly. Its expression is a deformation of its own 21 keypoints
-and means nothing to another system's; it is kept beside the motion, with all other numbers of the template. Use the motion "relative":
-LivePortrait's own scale, and where its head is frontal, differ from MMFA's.
+LivePortrait composes ``x = s (x_c R + delta) + t`` with points as rows and z away from the viewer; here points are columns and
+z is towards the viewer. With ``Z = diag(1, 1, -1)`` its rotation is ``Z R^T Z`` here, and its deformation ``Z R delta`` of points as
+columns has MMFA's form (eq. 5) exactly. Its expression is a deformation of its own 21 keypoints and means nothing to another system's;
+it is kept beside the motion, with all other numbers of the template. Use the motion "relative": LivePortrait's own scale, and where its
+head is frontal, differ from MMFA's.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from mmfa_components.geometry.rotations import nearest_rotation
 from mmfa_components.records import Deformation, LivePortraitTemplate, Motion
 
 MORE = LivePortraitTemplate.__name__
+MIRROR = torch.tensor([1.0, 1.0, -1.0])
+"""Points of LivePortrait times this are ours: its z points away from the viewer."""
 
 
 def import_template(path: Path, output: Path) -> MotionHeader:
@@ -69,13 +72,14 @@ def read_template(path: Path) -> tuple[LivePortraitTemplate, Fraction]:
 
 def motion_of(template: LivePortraitTemplate) -> Motion:
     """Rotation, scale and translation as MMFA's motion, without expression (E = 0)."""
-    rotation = nearest_rotation(template.matrix.transpose(-1, -2).contiguous())
-    return Motion(rotation, template.scale, template.t, torch.zeros(len(template), 0))
+    turned = template.matrix.transpose(-1, -2) * MIRROR[:, None] * MIRROR  # Z R^T Z
+    rotation = nearest_rotation(turned.contiguous())
+    return Motion(rotation, template.scale, template.t * MIRROR, torch.zeros(len(template), 0))
 
 
 def deformation_of(template: LivePortraitTemplate) -> Deformation:
-    """The deformation (N, K, 3) in MMFA's form: before the rotation, ``delta = R^T exp`` of points as columns."""
-    return Deformation(apply_matrix(template.matrix, template.exp))
+    """The deformation (N, K, 3) in MMFA's form: before the rotation, ``Z R exp`` of points as columns; it goes with points ``Z kp``."""
+    return Deformation(apply_matrix(template.matrix, template.exp) * MIRROR)
 
 
 def _stack(values: list[Any], shape: tuple[int, ...]) -> Tensor:

@@ -24,7 +24,7 @@ from cache.writer import writing
 from cache.zip_arrays import ROWS, ZipReader, ZipWriter
 from mmfa_components.errors import CacheError, RecordError, reason_of
 from mmfa_components.processes import process_mark
-from mmfa_components.records import Motion, Record
+from mmfa_components.records import HEAD, MotionKind, Record, motion_kind_of
 
 FORMAT, ATTRIBUTE, SUFFIX = 1, "mmfa_motion", ".motion.zip"
 NOTE = "The motion of a person's face. Use it only with that person's consent; say that what is made with it is synthetic."
@@ -128,12 +128,19 @@ def _write(path: Path, header: MotionHeader, motion: Rows, pts: Rows, more: Mapp
 
 
 class MotionFile:
-    """An opened motion file, read span by span. ``records``: classes besides those of ``mmfa_components.records``, by name.
+    """An opened motion file, read span by span.
+
+    records: classes besides those of ``mmfa_components.records``, by name.  motions: kinds of motion besides that of a head, likewise.
 
     Raises CacheError when the file is no motion file, is damaged, or was made for another version of its record.
     """
 
-    def __init__(self, path: Path, records: Mapping[str, type[Record]] | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        records: Mapping[str, type[Record]] | None = None,
+        motions: Mapping[str, MotionKind] | None = None,
+    ) -> None:
         self.path = Path(path)
         known = {**known_records(), **(records or {})}
         with self._reading():
@@ -143,8 +150,11 @@ class MotionFile:
                 raise CacheError("is a zip file, but no motion file", where=str(path), fix="export one: python -m cache export")
             self.header = _from_json(attributes[ATTRIBUTE], str(path))
             self.record = _class_of(self.header.record, known, str(path))
-            if not (issubclass(self.record, Motion) and self.record.framewise()):
-                raise CacheError(f"holds a {self.record.__name__}, which is no motion", where=str(path), fix="export an entry of Motion")
+            kind = motion_kind_of(self.record, {HEAD.record.__name__: HEAD, **(motions or {})})
+            if kind is None:
+                what = f"holds a {self.record.__name__}, which is no motion"
+                raise CacheError(what, where=str(path), fix="export the motion of a clip: python -m cache ls")
+            self.kind = kind
             self._more = {name: _class_of(print_, known, str(path)) for name, print_ in self.header.more.items()}
             for name in [*self.record.tensor_fields(), "pts"]:
                 if self._zip.shape(name)[:1] != (self.header.frames,):

@@ -1,4 +1,4 @@
-"""Curves of a motion as one picture: angles, place, scale, and how far the expression is from its median."""
+"""Curves of a motion as one picture: the panels that its kind names."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from torch import Tensor
 
 from cache.motion_file import Rows
 from mmfa_components.errors import CacheError
+from mmfa_components.geometry.laws import RULES
 from mmfa_components.geometry.rotations import matrix_to_euler
+from mmfa_components.records import MotionKind, Panel, Record
 
 WIDTH, PANEL, LEFT, TOP = 1100, 190, 66, 40
 PAPER, INK, SOFT, RULE = (252, 252, 250), (24, 24, 24), (110, 110, 110), (226, 226, 222)
@@ -21,19 +23,13 @@ MOST_POINTS = 4000
 Series = tuple[str, Tensor]
 
 
-def plot_motion(path: Path, title: str, motion: Rows, times: Tensor, unit: str = "s") -> None:
-    """Draw the curves of ``motion`` at ``times`` (N,) in ``unit`` into a PNG; long clips are sampled evenly. Raises CacheError."""
+def plot_motion(path: Path, title: str, motion: Rows, kind: MotionKind, times: Tensor, unit: str = "s") -> None:
+    """Draw what ``kind`` shows of ``motion`` at ``times`` (N,) in ``unit`` into a PNG; long clips are sampled evenly. Raises CacheError."""
     stride = -(-len(motion) // MOST_POINTS)
     parts = [motion.read(start, min(start + 4096, len(motion))) for start in range(0, len(motion), 4096)]
     whole = type(parts[0]).concatenate(parts)[::stride]
     at = times[::stride].double()
-    yaw, pitch, roll = (torch.rad2deg(a) for a in matrix_to_euler(whole.rotation))
-    panels: list[tuple[str, list[Series]]] = [
-        ("rotation, degrees", [("yaw (+ nose to the left)", yaw), ("pitch (+ up)", pitch), ("roll (+ clockwise)", roll)]),
-        ("translation, half crop sides", [("x (+ right)", whole.translation[:, 0]), ("y (+ down)", whole.translation[:, 1])]),
-        ("scale", [("s", whole.scale)]),
-        ("expression", [("distance to the clip's median", _distance(whole.expression))]),
-    ]
+    panels = [(panel.title, _series(whole, panel)) for panel in kind.shown()]
     image = Image.new("RGB", (WIDTH, TOP + len(panels) * PANEL + 30), PAPER)
     draw = ImageDraw.Draw(image)
     draw.text((LEFT, 10), title, INK, ImageFont.load_default(17))
@@ -46,11 +42,26 @@ def plot_motion(path: Path, title: str, motion: Rows, times: Tensor, unit: str =
         raise CacheError(f"the plot cannot be written ({error})", where=str(path), fix="name a .png file in a folder that can be written") from error
 
 
-def _distance(expression: Tensor) -> Tensor:
-    """Distance (N,) of features (N, E) to their median, as a share of its 95th percentile; zeros without features."""
-    if not expression.shape[1]:
-        return torch.zeros(len(expression))
-    distance: Tensor = (expression - expression.median(0).values).norm(dim=1)
+def _series(motion: Record, panel: Panel) -> list[Series]:
+    """The lines of a panel; a field without numbers, another system's, is a line of zeros."""
+    values: Tensor = getattr(motion, panel.field)
+    if panel.view == "angles":
+        angles = torch.rad2deg(torch.stack(matrix_to_euler(values), -1))  # (N, ..., 3)
+        lines = angles.reshape(len(values), -1, 3).mean(1)
+    elif panel.view == "spread":
+        lines = _spread(motion, panel.field)[:, None]
+    else:
+        lines = values.reshape(len(values), -1)
+    return [(curve.label, lines[:, curve.component or 0]) for curve in panel.curves]
+
+
+def _spread(motion: Record, field: str) -> Tensor:
+    """Distance (N,) of a field to its median over the clip, as a share of its 95th percentile."""
+    values: Tensor = getattr(motion, field)
+    if not values.numel():
+        return torch.zeros(len(values))
+    median = values.median(0, keepdim=True).values.expand_as(values)
+    distance = RULES[motion.laws()[field]].distance(values, median)
     return distance / distance.quantile(0.95).clamp_min(1e-9)
 
 

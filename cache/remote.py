@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from cache import entry as layout
+import cache.entry as layout
 from cache.keys import CacheKey
 from cache.store import Mode, NullWriter, RecordCache, StoredRecord, Writer
 from mmfa_components.errors import CacheError

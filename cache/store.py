@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol
 
 from torch import Tensor
 
-from cache import entry as layout
+import cache.entry as layout
 from cache.arrays import ArrayGroup
 from cache.keys import CacheKey
 from cache.recent import RecentReads

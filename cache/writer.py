@@ -11,7 +11,7 @@ from types import TracebackType
 
 import attrs
 
-from cache import entry as layout
+import cache.entry as layout
 from cache.arrays import ArrayGroup, dtype_name, shard_frames
 from cache.keys import CacheKey
 from mmfa_components.errors import CacheError, reason_of

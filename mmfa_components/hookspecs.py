@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import pluggy
 
-from mmfa_components.kinds import ComponentSpec
+from mmfa_components.kinds import ComponentSpec, KindSpec
 from mmfa_components.records import Record
 from mmfa_components.weights import WeightsFile
 
@@ -36,3 +36,8 @@ def mmfa_weights() -> Sequence[WeightsFile]:  # type: ignore[empty-body]
 @hookspec
 def mmfa_records() -> Sequence[type[Record]]:  # type: ignore[empty-body]
     """Return record classes of this plugin's own, so that the cache can read them back by name."""
+
+
+@hookspec
+def mmfa_kinds() -> Sequence[KindSpec]:  # type: ignore[empty-body]
+    """Return kinds of component of this plugin's own, such as a part that only its animator has."""

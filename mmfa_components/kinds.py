@@ -11,21 +11,47 @@ import torch
 from mmfa_components import records as r
 from mmfa_components.weights import WeightsCatalogue
 
-KINDS: Mapping[str, str] = {
-    "face_detector": "finds all faces of an image",
-    "landmark_detector": "face-mesh points inside a face region",
-    "rotation_estimator": "head rotation as a 3x3 matrix",
-    "keypoint_detector": "canonical keypoints of a portrait (x_c)",
-    "affine_estimator": "scale s > 0 and translation t",
-    "expression_codec": "expression feature e of an image; deformation delta of keypoints from e",
-    "expression_vae": "Gaussian latent space of expression features",
-    "appearance_extractor": "appearance volume of a portrait",
-    "dense_motion": "dense flow and occlusion from sparse keypoints",
-    "generator": "images from the warped appearance",
-    "discriminator": "real/fake scores for adversarial training",
-    "animator": "portrait -> Identity, frames -> Motion, (Identity, Motion) -> frames",
-    "metric": "a figure that compares results with references",
-}
+Records = tuple[type[r.Record], ...]
+
+
+@attrs.frozen
+class KindSpec:
+    """A kind of component, registered through the hook ``mmfa_kinds``; ours are in :data:`KINDS`.
+
+    name: as pipeline files and specs call it.  summary: one line for people.
+    called_with: records that the objects of this kind are called with, of landmarks those that the landmark detector in use gives;
+        None: not checked.  gives: records every component of this kind has to give.
+    """
+
+    name: str
+    summary: str
+    called_with: Records | None = None
+    gives: Records = ()
+
+
+KINDS: tuple[KindSpec, ...] = (
+    KindSpec("face_detector", "finds all faces of an image", (r.Frames,), (r.FaceDetections,)),
+    KindSpec("landmark_detector", "face-mesh points inside a face region", (r.Frames, r.FaceRegions), (r.Landmarks,)),
+    KindSpec("rotation_estimator", "head rotation as a 3x3 matrix", (r.Frames, r.Landmarks), (r.Rotation,)),
+    KindSpec("keypoint_detector", "canonical keypoints of a portrait (x_c)", (r.Frames,), (r.CanonicalKeypoints,)),
+    KindSpec("affine_estimator", "scale s > 0 and translation t", (r.Frames,), (r.Affine,)),
+    KindSpec(
+        "expression_codec",
+        "expression feature e of an image; deformation delta of keypoints from e",
+        (r.Frames, r.Landmarks, r.Expression, r.CanonicalKeypoints, r.Rotation),
+        (r.Expression, r.Deformation),
+    ),
+    KindSpec("expression_vae", "Gaussian latent space of expression features", (r.Expression,), (r.Latent,)),
+    KindSpec("appearance_extractor", "appearance volume of a portrait", (r.Frames,), (r.Appearance,)),
+    KindSpec("dense_motion", "dense flow and occlusion from sparse keypoints", (r.Appearance, r.Keypoints), (r.DenseMotion,)),
+    KindSpec("generator", "images from the warped appearance", (r.Appearance, r.DenseMotion), (r.Rendering,)),
+    KindSpec("discriminator", "real/fake scores for adversarial training"),
+    KindSpec(
+        "animator", "portrait -> identity, frames -> motion, (identity, motion) -> frames", (r.Frames, r.Landmarks), (r.Frames,)
+    ),
+    KindSpec("metric", "a figure that compares results with references"),
+)
+"""Our kinds. A plugin may add kinds of its own, for the parts of its animator."""
 
 
 @attrs.frozen
@@ -54,21 +80,30 @@ class NoOptions:
 class ComponentSpec:
     """One registered component.
 
-    kind: a key of KINDS.  name: unique in its kind.  factory: ``factory(options, context) -> component``.
+    kind: name of a KindSpec.  name: unique in its kind.  factory: ``factory(options, context) -> component``.
     options: attrs class of its options, every field with a default.  needs / gives: record classes the component takes and
     returns, in call order.  version: raised whenever its results change (part of the cache key).
     weights: names of the WeightsFile entries it loads with default options.  summary: one line for ``plugins list``.
+    motion: what an animator's motion is; HEAD where it gives a Motion and says nothing else.
+    default: taken where a pipeline names none of this kind; one component a kind.
     """
 
-    kind: str = attrs.field(validator=attrs.validators.in_(KINDS))
+    kind: str
     name: str
     factory: Callable[[Any, Context], Any]
-    needs: tuple[type[r.Record], ...] = ()
-    gives: tuple[type[r.Record], ...] = ()
+    needs: Records = ()
+    gives: Records = ()
     options: type[Any] = NoOptions
     version: str = "1"
     weights: tuple[str, ...] = ()
     summary: str = ""
+    motion: r.MotionKind | None = attrs.field()
+    default: bool = False
+
+    @motion.default
+    def _head(self) -> r.MotionKind | None:
+        heads = any(isinstance(g, type) and issubclass(g, r.Motion) for g in self.gives)
+        return r.HEAD if self.kind == "animator" and heads else None
 
 
 # ---- what the objects of each kind can do (structural: no base class to inherit) --------------------------------------
@@ -123,18 +158,53 @@ class Discriminator(Protocol):
 
 
 class Animator(Protocol):
-    """A whole system. ``crop_size`` is the side of the square crops it works on; ``motion`` its own motion record class.
+    """A whole system. ``crop_size`` is the side of the square crops it works on. Its spec says what its motion is.
 
-    ``rotation_needs_landmarks`` style details stay inside: ``decompose`` gets the crops and their landmarks (in crop pixels).
+    What an identity holds is its own affair: a framewise record with N = 1 for a portrait.
     """
 
     crop_size: int
-    motion: type[r.Record]
 
-    def encode(self, crops: r.Frames) -> r.Record: ...
-    def decompose(self, crops: r.Frames, landmarks: r.Landmarks) -> r.Record: ...
+    def encode(self, crops: r.Frames, landmarks: r.Landmarks) -> r.Record:
+        """Identities of N crops; landmarks in pixels of the crops."""
+        ...
+
+    def decompose(self, crops: r.Frames, landmarks: r.Landmarks) -> r.Record:
+        """Motion of N crops, as the record of its MotionKind; landmarks in pixels of the crops."""
+        ...
+
     def render(self, identity: Any, source: Any, driving: Any) -> r.Frames:
-        """Render frames: identity and source motion with N = 1 or N = frames, driving motion with N = frames."""
+        """Frames of an identity moved from its own motion ``source`` to ``driving``.
+
+        identity, source: N = 1 or N = frames.  driving: N = frames; for an animator whose motion is a Motion perhaps a RegionalMotion.
+        """
+        ...
+
+
+@runtime_checkable
+class OwnTransfer(Protocol):
+    """What an animator may do besides: transfer of motion by its own rule instead of the laws of its fields."""
+
+    def transfer(self, source: Any, driving: Any, reference: Any, modes: Mapping[str, Any]) -> r.Record:
+        """The motion of the result, as ``geometry.transfer.transfer_motion`` gives it; records on the CPU, float32."""
+        ...
+
+
+@runtime_checkable
+class RegionalAnimator(Protocol):
+    """What an animator may do besides: eyes and mouth moved apart from the rest of the face, for a driving RegionalMotion."""
+
+    def knows_regions(self, landmarks: type[r.Landmarks]) -> bool:
+        """Whether its identities know which keypoints belong to eyes and mouth when they are encoded with such landmarks."""
+        ...
+
+
+@runtime_checkable
+class NeutralAnimator(Protocol):
+    """What an animator may do besides: show the canonical face, without any deformation by expression (paper Fig. 7)."""
+
+    def render_neutral(self, identity: Any, source: Any, driving: Any) -> r.Frames:
+        """As ``render``, but the keypoints are those of the canonical face in the pose of ``driving``; its expression does not count."""
         ...
 
 
@@ -154,28 +224,6 @@ class MetricFacts:
     higher: bool
     digits: int = 3
     cross: str = attrs.field(default="", validator=attrs.validators.in_(("source", "driving", "")))
-
-
-@runtime_checkable
-class RegionalAnimator(Protocol):
-    """What an animator may do besides: eyes and mouth moved apart from the rest of the face. Others render a RegionalMotion as Motion."""
-
-    def regions(self, identity: Any, source: Any, landmarks: r.Landmarks) -> r.KeypointRegions:
-        """Which keypoints of portraits belong to which region: identity, motion and landmarks (crop pixels) of N portraits."""
-        ...
-
-    def render_regions(self, identity: Any, source: Any, driving: r.RegionalMotion, regions: r.KeypointRegions) -> r.Frames:
-        """As ``render``, each region with its own expression; regions with N = 1 or N = frames."""
-        ...
-
-
-@runtime_checkable
-class NeutralAnimator(Protocol):
-    """What an animator may do besides: show the canonical face, without any deformation by expression (paper Fig. 7)."""
-
-    def render_neutral(self, identity: Any, source: Any, driving: Any) -> r.Frames:
-        """As ``render``, but the keypoints are those of the canonical face in the pose of ``driving``; its expression does not count."""
-        ...
 
 
 class Metric(Protocol):

@@ -16,8 +16,8 @@ import torch
 from mmfa_components import hookspecs
 from mmfa_components import records as own_records
 from mmfa_components.errors import ConfigError, PluginError, did_you_mean
-from mmfa_components.kinds import KINDS, ComponentSpec, Context
-from mmfa_components.records import Record
+from mmfa_components.kinds import KINDS, ComponentSpec, Context, KindSpec
+from mmfa_components.records import HEAD, MotionKind, Record, motion_kind_of
 from mmfa_components.weights import WeightsCatalogue, WeightsFile
 
 ENTRY_POINT_GROUP = "mmfa"
@@ -35,6 +35,7 @@ class Plugin:
     components: tuple[ComponentSpec, ...] = ()
     weights: tuple[WeightsFile, ...] = ()
     records: tuple[type[Record], ...] = ()
+    kinds: tuple[KindSpec, ...] = ()
     error: str = ""
 
     @property
@@ -45,38 +46,73 @@ class Plugin:
 
 @attrs.define
 class Registry:
-    """All components by (kind, name). Build it with :func:`load_registry`."""
+    """All components by (kind, name). Build it with :func:`load_registry`.
+
+    motions: kinds of motion by the name of their record, of all animators.
+    """
 
     plugins: list[Plugin] = attrs.field(factory=list)
     components: dict[tuple[str, str], ComponentSpec] = attrs.field(factory=dict)
     owners: dict[tuple[str, str], Plugin] = attrs.field(factory=dict)
     weights: dict[str, WeightsFile] = attrs.field(factory=dict)
     records: dict[str, type[Record]] = attrs.field(factory=dict)
+    kinds: dict[str, KindSpec] = attrs.field(factory=lambda: {k.name: k for k in KINDS})
+    motions: dict[str, MotionKind] = attrs.field(factory=lambda: {HEAD.record.__name__: HEAD})
 
     def add(self, plugin: Plugin) -> None:
         """Add a plugin's registrations; one that clashes with an earlier plugin is kept as broken instead."""
-        clash = [f"{c.kind} {c.name!r}" for c in plugin.components if (c.kind, c.name) in self.components]
-        clash += [f"weights {w.name!r}" for w in plugin.weights if w.name in self.weights]
-        clash += [f"record {r.__name__!r}" for r in plugin.records if r.__name__ in self.records]
-        if clash and not plugin.broken:
-            plugin = attrs.evolve(plugin, error=f"already registered by another plugin: {', '.join(clash)}")
+        if not plugin.broken:
+            plugin = attrs.evolve(plugin, error=self._clash(plugin))
         self.plugins.append(plugin)
         if plugin.broken:
             return
+        self.kinds.update({k.name: k for k in plugin.kinds})
         for spec in plugin.components:
             self.components[spec.kind, spec.name] = spec
             self.owners[spec.kind, spec.name] = plugin
+            if spec.motion is not None:
+                self.motions[spec.motion.record.__name__] = spec.motion
+                self.records.setdefault(spec.motion.record.__name__, spec.motion.record)
         self.weights.update({w.name: w for w in plugin.weights})
         self.records.update({r.__name__: r for r in plugin.records})
+
+    def _clash(self, plugin: Plugin) -> str:
+        """What stands against a plugin beside those that are here already; "" for nothing."""
+        clash = [f"{c.kind} {c.name!r}" for c in plugin.components if (c.kind, c.name) in self.components]
+        clash += [f"weights {w.name!r}" for w in plugin.weights if w.name in self.weights]
+        clash += [f"record {r.__name__!r}" for r in plugin.records if r.__name__ in self.records]
+        clash += [f"kind {k.name!r}" for k in plugin.kinds if k.name in self.kinds]
+        motions = [c.motion for c in plugin.components if c.motion is not None]
+        clash += [f"motion {m.record.__name__!r}" for m in motions if self.motions.get(m.record.__name__, m) != m]
+        defaults = [c.kind for c in plugin.components if c.default and self.default(c.kind)]
+        clash += [f"default {kind}" for kind in defaults]
+        if clash:
+            return f"already registered by another plugin: {', '.join(clash)}"
+        known = {*self.kinds, *(k.name for k in plugin.kinds)}
+        unknown = next((c for c in plugin.components if c.kind not in known), None)
+        if unknown is None:
+            return ""
+        return f"registers {unknown.name!r} of kind {unknown.kind!r}, which no plugin brings ({did_you_mean(unknown.kind, known)})"
+
+    def default(self, kind: str) -> str:
+        """Name of the component of ``kind`` that is taken where none is named; "" when there is none."""
+        return next((spec.name for (k, _), spec in self.components.items() if k == kind and spec.default), "")
+
+    def motion_of(self, record: type[Record]) -> MotionKind | None:
+        """The kind of motion that a record class is, or extends; None for other records."""
+        return motion_kind_of(record, self.motions)
 
     def names(self, kind: str) -> list[str]:
         """Names registered for a kind, sorted."""
         return sorted(name for k, name in self.components if k == kind)
 
     def spec(self, kind: str, name: str, where: str = "") -> ComponentSpec:
-        """Look a component up. Raises PluginError with a did-you-mean, naming broken plugins that might have had it."""
-        if kind not in KINDS:
-            raise PluginError(f"no component kind is called {kind!r}", where=where, fix=did_you_mean(kind, KINDS))
+        """Look a component up; "" is the default of its kind. Raises PluginError with a did-you-mean, naming broken plugins."""
+        if kind not in self.kinds:
+            raise PluginError(f"no component kind is called {kind!r}", where=where, fix=did_you_mean(kind, self.kinds))
+        name = name or self.default(kind)
+        if not name:
+            raise PluginError(f"no {kind} is named, and none is the default", where=where, fix=did_you_mean("", self.names(kind)))
         if (kind, name) not in self.components:
             fix = did_you_mean(name, self.names(kind))
             broken = [p.name for p in self.plugins if p.broken]
@@ -146,9 +182,10 @@ def load_registry() -> Registry:
     disabled = {n.strip() for n in os.environ.get(DISABLE_VARIABLE, "").split(",") if n.strip()}
     registry = Registry(records={n: c for n, c in vars(own_records).items() if isinstance(c, type) and issubclass(c, Record)})
     entries = importlib.metadata.entry_points(group=ENTRY_POINT_GROUP)
-    for entry in sorted(entries, key=lambda e: (e.dist is None or e.dist.name != "mmfa", e.name)):
-        if entry.name not in disabled:
-            registry.add(_load(entry))
+    ordered = sorted(entries, key=lambda e: (e.dist is None or e.dist.name != "mmfa", e.name))
+    plugins = [_load(entry) for entry in ordered if entry.name not in disabled]
+    for plugin in sorted(plugins, key=lambda p: (p.distribution != "mmfa", not p.kinds)):  # kinds before what is of them
+        registry.add(plugin)
     return registry
 
 
@@ -171,7 +208,9 @@ def inspect_plugin(plugin: Plugin, target: object) -> Plugin:
     components = tuple(c for group in manager.hook.mmfa_components() for c in group)
     weights = tuple(w for group in manager.hook.mmfa_weights() for w in group)
     records = tuple(r for group in manager.hook.mmfa_records() for r in group)
-    for hook, kind, items in (("mmfa_components", ComponentSpec, components), ("mmfa_weights", WeightsFile, weights)):
+    kinds = tuple(k for group in manager.hook.mmfa_kinds() for k in group)
+    given = (("mmfa_components", ComponentSpec, components), ("mmfa_weights", WeightsFile, weights), ("mmfa_kinds", KindSpec, kinds))
+    for hook, kind, items in given:
         for item in items:
             if not isinstance(item, kind):
                 raise PluginError(f"{hook} gave {item!r}, which is no {kind.__name__}", where=plugin.target)
@@ -180,13 +219,14 @@ def inspect_plugin(plugin: Plugin, target: object) -> Plugin:
             raise PluginError(f"mmfa_records gave {item!r}, which is no record class", where=plugin.target)
     for spec in components:
         _check_spec(spec, plugin.target)
-    names = [f"{c.kind} {c.name!r}" for c in components] + [f"weights {w.name!r}" for w in weights] + [f"record {r.__name__}" for r in records]
+    names = [f"{c.kind} {c.name!r}" for c in components] + [f"weights {w.name!r}" for w in weights]
+    names += [f"record {r.__name__}" for r in records] + [f"kind {k.name}" for k in kinds]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise PluginError(f"registers the same name twice: {', '.join(twice)}", where=plugin.target)
-    if not (components or weights or records):
+    if not (components or weights or records or kinds):
         raise PluginError("implements none of the hooks", where=plugin.target, fix="mark its functions with hookspecs.hookimpl")
-    return attrs.evolve(plugin, components=components, weights=weights, records=records)
+    return attrs.evolve(plugin, components=components, weights=weights, records=records, kinds=kinds)
 
 
 def _check_spec(spec: ComponentSpec, where: str) -> None:

@@ -146,7 +146,6 @@ class Animator:
     """Measures and paints discs in crops of 64 pixels."""
 
     crop_size = SIDE
-    motion: type[Record] = r.Motion
 
     def __init__(self, options: AnimatorOptions, context: Context) -> None:
         self.options, self.calls, self.encoded, self.decomposed = options, 0, 0, 0
@@ -168,7 +167,7 @@ class Animator:
         sy = ((ny - y) / (NOSE_REACH * radius).clamp_min(1e-6)).clamp(-0.95, 0.95)
         return x, y, radius, sx, sy, mean(rgb[:, 1], skin), mean(rgb[:, 2], skin)
 
-    def encode(self, crops: r.Frames) -> Tint:
+    def encode(self, crops: r.Frames, landmarks: r.Landmarks) -> Tint:
         """Identity is the disc's blue."""
         self.encoded += len(crops)
         return Tint(self._measure(crops)[6][:, None])

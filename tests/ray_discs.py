@@ -54,9 +54,9 @@ class Animator(disc_face.Animator):
         super().__init__(disc_face.AnimatorOptions(), context)
         self.accidents = options
 
-    def encode(self, crops: r.Frames) -> Tint:
+    def encode(self, crops: r.Frames, landmarks: r.Landmarks) -> Tint:
         self._log("encode", len(crops))
-        return super().encode(crops)
+        return super().encode(crops, landmarks)
 
     def decompose(self, crops: r.Frames, landmarks: r.Landmarks) -> r.Motion:
         if self.accidents.poison and float(self._measure(crops)[6].mean()) > 0.6 * POISON_TINT - 0.06:

@@ -138,6 +138,35 @@ def test_the_rules_are_about_folders_that_exist() -> None:
         assert any(uses(imports(file), library) for file in known), library
 
 
+HEAD_FIELDS = {"rotation", "translation", "scale", "expression", "eyes", "mouth"}
+
+
+def head_fields_read(file: str) -> list[str]:
+    """Where a file reads a field of a head's motion by name."""
+    return [
+        f"{file}:{node.lineno} .{node.attr}"
+        for node in ast.walk(tree_of(file))
+        if isinstance(node, ast.Attribute) and node.attr in HEAD_FIELDS
+    ]
+
+
+def test_what_moves_is_known_to_animators_and_edits_only() -> None:
+    """Runs, stages, engines and the cache work with any motion: they read no field of one by name."""
+    rooms = ("pipelines/runs/", "pipelines/stages/", "pipelines/engines/", "cache/")
+    other = "cache/liveportrait.py"  # the numbers of another system's file
+    assert [place for file in python_files() if file.startswith(rooms) and file != other for place in head_fields_read(file)] == []
+
+
+def test_no_module_imports_itself_in_a_circle() -> None:
+    """Also inside functions and for types alone."""
+    modules = {file.removesuffix(".py").removesuffix("/__init__").replace("/", "."): file for file in python_files()}
+    arrows = {name: {m for m in imports(file) if m in modules and m != name} for name, file in modules.items()}
+    while arrows:
+        ends = {name for name, of in arrows.items() if not of & arrows.keys()}
+        assert ends, f"these import each other: {', '.join(sorted(arrows))}"
+        arrows = {name: of for name, of in arrows.items() if name not in ends}
+
+
 def test_files_are_readable_in_one_sitting() -> None:
     lengths = {file: len((ROOT / file).read_text(encoding="utf-8").splitlines()) for file in python_files()}
     assert {file: lines for file, lines in lengths.items() if lines > LONGEST} == {}

@@ -51,9 +51,9 @@ def toy_registry(folder: Path) -> Registry:
     save_file({"a": torch.zeros(1)}, weights, {"architecture": "toy/1"})
     frames, landmarks, mesh = (r.Frames,), (r.Landmarks,), (r.MeshLandmarks,)
     components = (
-        ComponentSpec("face_detector", "facemesh", nothing, frames, (r.FaceDetections,)),
+        ComponentSpec("face_detector", "facemesh", nothing, frames, (r.FaceDetections,), default=True),
         ComponentSpec("face_detector", "blind", nothing, frames, (r.FaceRegions,)),
-        ComponentSpec("landmark_detector", "facemesh", nothing, (r.Frames, r.FaceRegions), mesh),
+        ComponentSpec("landmark_detector", "facemesh", nothing, (r.Frames, r.FaceRegions), mesh, default=True),
         ComponentSpec("landmark_detector", "contour", nothing, (r.Frames, r.FaceRegions), (r.ContourLandmarks,)),
         ComponentSpec("landmark_detector", "hungry", nothing, (r.Frames, r.Motion), landmarks),
         ComponentSpec("animator", "toy", nothing, (r.Frames, r.Landmarks), (r.Identity, r.Motion, r.Frames), AnimatorOptions, "3", ("toy_weights",)),

@@ -1,4 +1,6 @@
-"""Editing of motion: every attribute taken from where the user says (issue: motion control; eq. 4, 5 with parts exchanged).
+"""Editing of motion: every attribute taken from where the user says (eq. 4, 5 with parts exchanged).
+
+Motion of a head is edited by its attributes (:class:`MotionEdit`), any other by its fields (:class:`FieldEdit`).
 
 Directions, as a viewer sees them, follow ``rotations.py`` (axes x right, y down, z towards the viewer):
 
@@ -21,9 +23,9 @@ from torch import Tensor
 
 from mmfa_components.errors import RecordError
 from mmfa_components.geometry.curves import Key, curve
-from mmfa_components.geometry.rotations import euler_to_matrix, matrix_to_euler, slerp
-from mmfa_components.geometry.transfer import TransferModes, transfer_motion
-from mmfa_components.records import Motion, RegionalMotion
+from mmfa_components.geometry.rotations import euler_to_matrix, matrix_to_euler
+from mmfa_components.geometry.transfer import taken_field
+from mmfa_components.records import HEAD, Motion, MotionKind, Record, RegionalMotion
 
 TAKEN = ("source", "relative", "absolute")
 NUMBERS = (*TAKEN, "constant", "curve")
@@ -72,6 +74,31 @@ def _whole() -> Channel:
     return Channel("whole")
 
 
+def _clips(channels: Mapping[str, Channel]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(c.clip for c in channels.values() if c.takes_clip))
+
+
+@attrs.frozen
+class FieldEdit:
+    """One channel a field, with an origin of TAKEN; fields that are not named come from the source."""
+
+    fields: Mapping[str, Channel] = attrs.field(factory=dict)
+
+    def channels(self) -> dict[str, Channel]:
+        """The channels by name."""
+        return dict(self.fields)
+
+    @property
+    def clips(self) -> tuple[str, ...]:
+        """Names of the clips that are needed, in order of first use."""
+        return _clips(self.channels())
+
+    @property
+    def regional(self) -> bool:
+        """Never: only a head has regions."""
+        return False
+
+
 @attrs.frozen
 class MotionEdit:
     """One channel an attribute. With the defaults the source does not move.
@@ -99,7 +126,7 @@ class MotionEdit:
     @property
     def clips(self) -> tuple[str, ...]:
         """Names of the clips that are needed, in order of first use."""
-        return tuple(dict.fromkeys(c.clip for c in self.channels().values() if c.takes_clip))
+        return _clips(self.channels())
 
     @property
     def regional(self) -> bool:
@@ -116,12 +143,45 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
 """Origins each attribute can have."""
 
 
+FIELDS: Mapping[str, str] = {
+    **dict.fromkeys(("rotation", *ANGLES), "rotation"),
+    **dict.fromkeys(("translation", "x", "y"), "translation"),
+    "scale": "scale",
+    **dict.fromkeys(FACE, "expression"),
+}
+"""The field of a Motion that each attribute of a head is read from."""
+
+
 @attrs.frozen
 class Take:
     """A clip ready to take from: its motion, one row a result frame (or 1 row for all), and its reference, 1 row or one a result frame."""
 
-    motion: Motion
-    reference: Motion
+    motion: Record
+    reference: Record
+
+
+def apply_edit(
+    source: Record, edit: MotionEdit | FieldEdit, takes: Mapping[str, Take], times: Tensor, kind: MotionKind
+) -> Record:
+    """:func:`edit_motion` or :func:`edit_fields`, whichever ``edit`` asks for. Raises RecordError as they do."""
+    if isinstance(edit, FieldEdit):
+        return edit_fields(source, edit, takes, times, kind)
+    if not isinstance(source, Motion):
+        fix = "edit its fields"
+        raise RecordError(f"a {type(source).__name__} cannot be edited as the motion of a head", where="edit_motion", fix=fix)
+    return edit_motion(source, edit, takes, times)
+
+
+def edit_fields(source: Record, edit: FieldEdit, takes: Mapping[str, Take], times: Tensor, kind: MotionKind) -> Record:
+    """The motion of the result, one row a time, each field as ``edit`` says; arguments, dtype and errors as for :func:`edit_motion`."""
+    _check(source, edit.channels(), dict.fromkeys(kind.fields, TAKEN), takes, times)
+    own = source.plain(kind.record)
+    rows = {}
+    for name in kind.fields:
+        values = getattr(own, name)
+        channel = edit.fields.get(name, Channel())
+        rows[name] = _taken(own, name, channel, takes, _times(times, values), name in kind.zeroed, multiplied=True)
+    return attrs.evolve(own, **rows)
 
 
 def edit_motion(source: Motion, edit: MotionEdit, takes: Mapping[str, Take], times: Tensor) -> Motion:
@@ -140,48 +200,26 @@ def edit_motion(source: Motion, edit: MotionEdit, takes: Mapping[str, Take], tim
     Raises:
         RecordError: an origin its attribute cannot have, a clip that is not there, or numbers of rows that do not fit.
     """
-    frames, like = len(times), source.rotation
-    if not frames or len(source) not in (1, frames):
-        raise RecordError(f"source has {len(source)} rows (1 or {frames} wanted)", where="edit_motion")
-    for name, channel in edit.channels().items():
-        if channel.origin not in ALLOWED[name]:
-            what = f"{name} cannot come from {channel.origin!r}"
-            raise RecordError(what, where="edit_motion", fix=f"known: {', '.join(ALLOWED[name])}")
-        if channel.takes_clip and channel.clip not in takes:
-            text = f"clip {channel.clip!r}" if channel.clip else "a driving clip"
-            raise RecordError(f"{name} is taken from {text}, but there is none", where="edit_motion", fix='take it from the "source"')
-    source = _rows(source, frames)
-    times = times.to(like)
-    taken = {name: _taken(name, source, channel, takes, times) for name, channel in edit.channels().items() if channel.origin in TAKEN}
+    channels = edit.channels()
+    _check(source, channels, ALLOWED, takes, times)
+    times = times.to(source.rotation)
+    taken = {
+        name: _taken(source, FIELDS[name], channel, takes, times, FIELDS[name] in HEAD.zeroed, multiplied=name in FACE)
+        for name, channel in channels.items()
+        if channel.origin in TAKEN
+    }
     rotation = _rotation(edit, taken, times)
-    translation, z = taken["translation"].translation, taken["translation"].translation[:, 2]
+    translation, z = taken["translation"], taken["translation"][:, 2]
     parts = [
-        _part(channel, translation[:, axis], taken[name].translation[:, axis] if name in taken else None, times)
+        _part(channel, translation[:, axis], taken[name][:, axis] if name in taken else None, times)
         for axis, (name, channel) in enumerate((("x", edit.x), ("y", edit.y)))
     ]
     scale = _scale(edit.scale, taken.get("scale"), times)
-    motion = Motion(rotation, scale, torch.stack([*parts, z], -1), taken["expression"].expression)
+    motion = Motion(rotation, scale, torch.stack([*parts, z], -1), taken["expression"])
     if not edit.regional:
         return motion
-    eyes, mouth = (taken.get(name, taken["expression"]).expression for name in ("eyes", "mouth"))
+    eyes, mouth = (taken.get(name, taken["expression"]) for name in ("eyes", "mouth"))
     return RegionalMotion(motion.rotation, motion.scale, motion.translation, motion.expression, eyes, mouth)
-
-
-def amplify(motion: Motion, about: Motion, amount: Tensor | float) -> Motion:
-    """``motion`` (N rows) with its deviation from ``about`` (1 or N rows) multiplied by ``amount``, a number or (N,).
-
-    Rotation: ``(R R_about^T)^amount R_about`` along the geodesic; scale: ``s_about (s / s_about)^amount``; the rest linear.
-    """
-    amount = torch.as_tensor(amount, dtype=motion.scale.dtype, device=motion.device).expand(len(motion))
-    about = _rows(about, len(motion))
-    change = motion.rotation @ about.rotation.transpose(-1, -2)
-    still = torch.eye(3, dtype=change.dtype, device=change.device).expand_as(change)
-    return Motion(
-        rotation=slerp(still, change, amount) @ about.rotation,
-        scale=about.scale * (motion.scale / about.scale) ** amount,
-        translation=torch.lerp(about.translation, motion.translation, amount[:, None]),
-        expression=torch.lerp(about.expression, motion.expression, amount[:, None]),
-    )
 
 
 def angles_of(motion: Motion) -> Tensor:
@@ -190,59 +228,64 @@ def angles_of(motion: Motion) -> Tensor:
 
 
 # ---- inside ---------------------------------------------------------------------------------------------------------
-def _rows(motion: Motion, frames: int) -> Motion:
-    if len(motion) not in (1, frames):
-        raise RecordError(f"a clip has {len(motion)} rows (1 or {frames} wanted)", where="edit_motion")
-    return Motion(*(t.expand(frames, *t.shape[1:]) for t in (motion.rotation, motion.scale, motion.translation, motion.expression)))
+def _check(
+    source: Record, channels: Mapping[str, Channel], allowed: Mapping[str, tuple[str, ...]], takes: Mapping[str, Take], times: Tensor
+) -> None:
+    if not len(times) or len(source) not in (1, len(times)):
+        raise RecordError(f"source has {len(source)} rows (1 or {len(times)} wanted)", where="edit_motion")
+    for name, channel in channels.items():
+        if name not in allowed:
+            raise RecordError(f"this motion has no field {name!r}", where="edit_motion", fix=f"its fields are {', '.join(allowed)}")
+        if channel.origin not in allowed[name]:
+            what = f"{name} cannot come from {channel.origin!r}"
+            raise RecordError(what, where="edit_motion", fix=f"known: {', '.join(allowed[name])}")
+        if not channel.takes_clip:
+            continue
+        if channel.clip not in takes:
+            text = f"clip {channel.clip!r}" if channel.clip else "a driving clip"
+            raise RecordError(f"{name} is taken from {text}, but there is none", where="edit_motion", fix='take it from the "source"')
+        rows = len(takes[channel.clip].motion)
+        if rows not in (1, len(times)):
+            raise RecordError(f"a clip has {rows} rows (1 or {len(times)} wanted)", where="edit_motion")
 
 
-def _taken(name: str, source: Motion, channel: Channel, takes: Mapping[str, Take], times: Tensor) -> Motion:
-    """The motion a channel with an origin of TAKEN picks its attribute from."""
-    frames = len(source)
+def _times(times: Tensor, like: Tensor) -> Tensor:
+    return times.to(like) if like.is_floating_point() else times
+
+
+def _taken(
+    source: Record,
+    field: str,
+    channel: Channel,
+    takes: Mapping[str, Take],
+    times: Tensor,
+    zeroed: bool,
+    multiplied: bool,
+) -> Tensor:
+    """The values (N, ...) of a field that a channel with an origin of TAKEN picks. multiplied: its keys multiply the amount."""
+    own: Tensor = getattr(source, field)
+    own = own.expand(len(times), *own.shape[1:])
     amount: Tensor | float = channel.amount
-    expression_amount: Tensor | float = channel.amount
-    if channel.keys:
-        expression_amount = channel.amount * curve(channel.keys, times)
-    if channel.origin == "source":
-        zero = _zero(source, source.expression)
-        return _amplified(source, zero, amount, 1.0)
-    take = takes[channel.clip]
-    driving, reference = (_rows(m.map(lambda t: t.to(source.rotation)), frames) for m in (take.motion, take.reference))
-    if channel.origin == "absolute":
-        if name in FACE and not driving.expression.shape[1]:
-            raise RecordError(f"{name} is taken from a motion that holds no expression", where="edit_motion", fix='take it from the "source"')
-        return _amplified(driving, _zero(driving, reference.expression), amount, expression_amount)
-    driving = _amplified(driving, reference, amount, expression_amount)
-    return transfer_motion(source, driving, take.reference.map(lambda t: t.to(source.rotation)), TransferModes())
+    if channel.keys and multiplied:
+        amount = channel.amount * curve(channel.keys, times)
+    if channel.takes_clip:
+        take = takes[channel.clip]
+        driving, reference = (getattr(m, field).to(own) for m in (take.motion, take.reference))
+        driving = driving.expand(len(times), *driving.shape[1:])
+    else:
+        driving, reference = own, own[:1]
+    return taken_field(source, field, own, driving, reference, channel.origin, amount, zeroed)
 
 
-def _amplified(motion: Motion, about: Motion, amount: Tensor | float, expression: Tensor | float) -> Motion:
-    """As amplify, but exactly ``motion`` where the amount is 1."""
-    one, feature = _is_one(amount), _is_one(expression)
-    pose = motion if one else amplify(motion, about, amount)
-    face = motion if feature else amplify(motion, about, expression)
-    return Motion(pose.rotation, pose.scale, pose.translation, face.expression)
-
-
-def _is_one(amount: Tensor | float) -> bool:
-    return not isinstance(amount, Tensor) and amount == 1.0
-
-
-def _zero(like: Motion, expression: Tensor) -> Motion:
-    """The frontal head in the middle of the crop with scale 1."""
-    still = torch.eye(3, dtype=like.rotation.dtype, device=like.device).expand_as(like.rotation)
-    return Motion(still, torch.ones_like(like.scale), torch.zeros_like(like.translation), expression)
-
-
-def _rotation(edit: MotionEdit, taken: Mapping[str, Motion], times: Tensor) -> Tensor:
-    whole = taken["rotation"].rotation
+def _rotation(edit: MotionEdit, taken: Mapping[str, Tensor], times: Tensor) -> Tensor:
+    whole = taken["rotation"]
     channels = {name: getattr(edit, name) for name in ANGLES}
     if all(c.plain_whole for c in channels.values()):
         return whole
     degrees = [torch.rad2deg(a) for a in matrix_to_euler(whole)]
     angles = []
     for axis, (name, channel) in enumerate(channels.items()):
-        own = torch.rad2deg(matrix_to_euler(taken[name].rotation)[axis]) if name in taken else None
+        own = torch.rad2deg(matrix_to_euler(taken[name])[axis]) if name in taken else None
         angles.append(torch.deg2rad(_part(channel, degrees[axis], own, times)))
     return euler_to_matrix(*angles)
 
@@ -256,10 +299,10 @@ def _part(channel: Channel, whole: Tensor, own: Tensor | None, times: Tensor) ->
     return base + added + channel.offset
 
 
-def _scale(channel: Channel, taken: Motion | None, times: Tensor) -> Tensor:
+def _scale(channel: Channel, taken: Tensor | None, times: Tensor) -> Tensor:
     if channel.origin == "curve":
         scale = curve(channel.keys, times)
     else:
-        base = torch.full_like(times, channel.value) if taken is None else taken.scale
+        base = torch.full_like(times, channel.value) if taken is None else taken
         scale = base * (1 + curve(channel.keys, times)) if channel.keys else base
     return (scale * (1 + channel.offset)).clamp_min(1e-3)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import attrs
 import torch
 from torch import Tensor
 
-from mmfa_components.records import Motion
+from mmfa_components.errors import RecordError
+from mmfa_components.records import Motion, Record
 
 
-def placed(motion: Motion, seen: Tensor, told: Tensor) -> Motion:
+def placed(motion: Record, seen: Tensor, told: Tensor) -> Record:
     """The motion of a head seen through the squares ``seen``, as the squares ``told`` would see it.
 
     Composition is equivariant to similarities of the image (eq. 5), so this is exact: scale and
@@ -21,18 +23,22 @@ def placed(motion: Motion, seen: Tensor, told: Tensor) -> Motion:
 
     Returns:
         N rows, in units of half the side of ``told``.
+
+    Raises:
+        RecordError: for a motion that is none of a head where the squares differ.
     """
     same = (seen == told).all(1)
     if bool(same.all()):
         return motion
+    if not isinstance(motion, Motion):
+        raise RecordError(f"a {type(motion).__name__} cannot be told in another square", where="placed")
     seen, told = seen.to(motion.scale), told.to(motion.scale)
     same = same.to(motion.scale.device)
     factor = seen[:, 2] / told[:, 2]
     shift = 2 * (seen[:, :2] - told[:, :2]) / told[:, 2:3]
     moved = motion.translation * factor[:, None] + torch.cat([shift, torch.zeros_like(shift[:, :1])], 1)
-    return Motion(
-        motion.rotation,
-        torch.where(same, motion.scale, motion.scale * factor),
-        torch.where(same[:, None], motion.translation, moved),
-        motion.expression,
+    return attrs.evolve(
+        motion,
+        scale=torch.where(same, motion.scale, motion.scale * factor),
+        translation=torch.where(same[:, None], motion.translation, moved),
     )

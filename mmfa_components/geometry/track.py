@@ -1,4 +1,4 @@
-"""Filling gaps of a sequence, steadying it, and naming runs of its frames."""
+"""Filling gaps of a sequence, and naming runs of its frames."""
 
 from __future__ import annotations
 
@@ -9,29 +9,10 @@ import attrs
 import torch
 from torch import Tensor
 
-from mmfa_components.geometry.rotations import nearest_rotation, slerp
+from mmfa_components.geometry.transfer import between
 from mmfa_components.records import Record
 
 R = TypeVar("R", bound=Record)
-
-
-def between(left: R, right: R, weight: Tensor) -> R:
-    """Rows ``weight`` (N,) of the way from ``left`` (N = 1) to ``right`` (N = 1).
-
-    Fields called ``rotation`` or ``matrix`` with shape (N, 3, 3) are interpolated along the shortest arc, floating-point fields
-    linearly, others keep the left value. Differentiable in both ends and in the weight.
-    """
-    rows: dict[str, Tensor] = {}
-    for name, start in left.tensors().items():
-        end: Tensor = getattr(right, name)
-        start, end = start.expand(len(weight), *start.shape[1:]), end.expand(len(weight), *end.shape[1:])
-        if name in ("rotation", "matrix") and start.shape[1:] == (3, 3):
-            rows[name] = slerp(start, end, weight)
-        elif start.is_floating_point():
-            rows[name] = torch.lerp(start, end, weight.to(start).view(-1, *[1] * (start.dim() - 1)))
-        else:
-            rows[name] = start
-    return attrs.evolve(left, **rows)
 
 
 @attrs.define
@@ -116,29 +97,3 @@ def runs(flags: Tensor) -> list[tuple[int, int]]:
 def ranges_of(flags: Tensor) -> list[str]:
     """Runs of True in ``flags`` (N,) as text, both ends included: ``["3", "10-14"]``."""
     return [str(start) if stop - start == 1 else f"{start}-{stop - 1}" for start, stop in runs(flags)]
-
-
-def smooth(values: Tensor, radius: int) -> Tensor:
-    """A centred average (triangular window of ``2 radius + 1`` frames) along the first axis: steadier, without lag.
-
-    values: (N, ...) float; rotations (N, 3, 3) go through :func:`smooth_rotation`. At the ends the window shrinks evenly on both
-    sides, so a straight line stays that line. ``radius`` 0 returns the values themselves.
-    """
-    frames = len(values)
-    if radius <= 0 or frames < 3:
-        return values
-    index = torch.arange(frames, device=values.device)
-    reach = torch.minimum(torch.minimum(index, frames - 1 - index), torch.full_like(index, radius))  # (N,)
-    total = torch.zeros_like(values)
-    weights = torch.zeros(frames, device=values.device, dtype=values.dtype)
-    for offset in range(-radius, radius + 1):
-        weight = (reach + 1 - abs(offset)).clamp_min(0).to(values)  # (N,)
-        other = (index + offset).clamp(0, frames - 1)
-        total = total + weight.view(-1, *[1] * (values.dim() - 1)) * values[other]
-        weights = weights + weight
-    return total / weights.view(-1, *[1] * (values.dim() - 1))
-
-
-def smooth_rotation(rotation: Tensor, radius: int) -> Tensor:
-    """As :func:`smooth` for rotations (N, 3, 3): the average, projected onto the nearest rotation."""
-    return nearest_rotation(smooth(rotation, radius)) if radius > 0 else rotation

@@ -2,6 +2,7 @@
 
 from mmfa_components.records.base import Record, tensor
 from mmfa_components.records.dataset import FaceFrames
+from mmfa_components.records.laws import ADDED, HELD, LINEAR, MULTIPLIED, TURNED, Law
 from mmfa_components.records.liveportrait import LivePortraitTemplate
 from mmfa_components.records.motion import (
     Affine,
@@ -10,12 +11,12 @@ from mmfa_components.records.motion import (
     Deformation,
     Expression,
     Identity,
-    KeypointRegions,
     Keypoints,
     Latent,
     Motion,
     RegionalMotion,
 )
+from mmfa_components.records.motion_kind import HEAD, Curve, MotionKind, Panel, Term, motion_kind_of
 from mmfa_components.records.perception import (
     ContourLandmarks,
     FaceDetections,
@@ -30,8 +31,42 @@ from mmfa_components.records.synthesis import DenseMotion, Rendering, Scores
 from mmfa_components.records.timing import Timestamps
 
 __all__ = [
-    "Affine", "Appearance", "CanonicalKeypoints", "ContourLandmarks", "Deformation", "DenseMotion", "Expression", "FaceDetections",
-    "FaceFrames", "FaceRegions", "FaceTrack", "Frames", "Identity", "KeypointRegions", "Keypoints", "Landmarks", "Latent",
-    "LivePortraitTemplate", "MeshLandmarks",
-    "Motion", "Record", "RegionalMotion", "Rendering", "Rotation", "Scores", "Timestamps", "tensor",
+    "ADDED",
+    "HEAD",
+    "HELD",
+    "LINEAR",
+    "MULTIPLIED",
+    "TURNED",
+    "Affine",
+    "Appearance",
+    "CanonicalKeypoints",
+    "ContourLandmarks",
+    "Curve",
+    "Deformation",
+    "DenseMotion",
+    "Expression",
+    "FaceDetections",
+    "FaceFrames",
+    "FaceRegions",
+    "FaceTrack",
+    "Frames",
+    "Identity",
+    "Keypoints",
+    "Landmarks",
+    "Latent",
+    "Law",
+    "LivePortraitTemplate",
+    "MeshLandmarks",
+    "Motion",
+    "MotionKind",
+    "Panel",
+    "Record",
+    "RegionalMotion",
+    "Rendering",
+    "Rotation",
+    "Scores",
+    "Term",
+    "Timestamps",
+    "motion_kind_of",
+    "tensor",
 ]  # fmt: skip

@@ -2,7 +2,8 @@
 
 A field declared with :func:`tensor` names its shape, e.g. ``rotation: Tensor = tensor("N", 3, 3)``. Letters are sizes that
 must agree between all fields of one record; numbers are fixed; ``"..."`` at the end allows anything. A record whose first
-symbol is ``"N"`` in every field is *framewise*: it can be sliced, concatenated and cached along frames.
+symbol is ``"N"`` in every field is *framewise*: it can be sliced, concatenated and cached along frames. A field also says how
+its values move, e.g. ``tensor("N", 3, 3, law=TURNED)``; see :mod:`mmfa_components.records.laws`.
 """
 
 from __future__ import annotations
@@ -16,14 +17,24 @@ import torch
 from torch import Tensor
 
 from mmfa_components.errors import RecordError
+from mmfa_components.records.laws import ADDED, HELD, TURNED, Law
 
 DTypeClass = Literal["float", "int", "bool", "uint8"]
-_SHAPE, _DTYPE = "mmfa_shape", "mmfa_dtype"
+_SHAPE, _DTYPE, _LAW = "mmfa_shape", "mmfa_dtype", "mmfa_law"
 R = TypeVar("R", bound="Record")
 
 
-def tensor(*shape: int | str, dtype: DTypeClass = "float") -> Any:
-    """Declare a tensor field: its shape (numbers, letters, or ``"..."`` last) and its dtype class. Raises ValueError for others."""
+def tensor(*shape: int | str, dtype: DTypeClass = "float", law: Law | None = None) -> Any:
+    """Declare a tensor field.
+
+    Args:
+        shape: sizes as numbers, letters, or ``"..."`` last.
+        dtype: dtype class of the values.
+        law: how the values move; by default ADDED for float fields and HELD for all others. It is no part of the fingerprint.
+
+    Raises:
+        ValueError: an unknown dtype class or shape, or a law that the field cannot follow.
+    """
     if dtype not in get_args(DTypeClass):
         raise ValueError(f"unknown dtype class {dtype!r}")
     for axis, size in enumerate(shape):
@@ -31,7 +42,12 @@ def tensor(*shape: int | str, dtype: DTypeClass = "float") -> Any:
         known = size == "..." and last if isinstance(size, str) and not size.isidentifier() else isinstance(size, str) or _is_size(size)
         if not known:
             raise ValueError(f'a shape is made of numbers, letters and a last "...", got {shape}')
-    return attrs.field(metadata={_SHAPE: shape, _DTYPE: dtype})
+    law = law or (ADDED if dtype == "float" else HELD)
+    if law is not HELD and dtype != "float":
+        raise ValueError(f"only float fields can follow the law {law.name}, this one is {dtype}")
+    if law is TURNED and shape[-2:] != (3, 3):
+        raise ValueError(f"only rotations (..., 3, 3) can follow the law TURNED, got {shape}")
+    return attrs.field(metadata={_SHAPE: shape, _DTYPE: dtype, _LAW: law})
 
 
 def _is_size(size: object) -> bool:
@@ -81,6 +97,11 @@ class Record:
         return {f.name: f.metadata[_SHAPE] for f in attrs.fields(cls) if _SHAPE in f.metadata}
 
     @classmethod
+    def laws(cls) -> dict[str, Law]:
+        """Names of the tensor fields and how their values move, in order."""
+        return {f.name: f.metadata[_LAW] for f in attrs.fields(cls) if _LAW in f.metadata}
+
+    @classmethod
     def framewise(cls) -> bool:
         """True when every tensor field has the leading frame axis ``N``."""
         shapes = list(cls.tensor_fields().values())
@@ -110,6 +131,10 @@ class Record:
         for value in self.tensors().values():
             return value
         raise RecordError("has no tensor fields", where=type(self).__name__, fix="declare them with records.tensor")
+
+    def plain(self, record: type[R]) -> R:
+        """This record as ``record``, a class that it is or extends: what subclasses add is left out."""
+        return record(**{name: getattr(self, name) for name in record.tensor_fields()})
 
     # ---- making new ones -----------------------------------------------------------------------------------------
     def map(self: R, function: Any) -> R:

@@ -6,6 +6,7 @@ import attrs
 from torch import Tensor
 
 from mmfa_components.records.base import Record, tensor
+from mmfa_components.records.laws import TURNED
 
 
 @attrs.frozen(eq=False)
@@ -20,7 +21,7 @@ class FaceFrames(Record):
     """
 
     rgb: Tensor = tensor("N", 3, "S", "S", dtype="uint8")
-    rotation: Tensor = tensor("N", 3, 3)
+    rotation: Tensor = tensor("N", 3, 3, law=TURNED)
     points: Tensor = tensor("N", "P", 3)
     square: Tensor = tensor("N", 4)
     index: Tensor = tensor("N", dtype="int")

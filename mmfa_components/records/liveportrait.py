@@ -6,6 +6,7 @@ import attrs
 from torch import Tensor
 
 from mmfa_components.records.base import Record, tensor
+from mmfa_components.records.laws import MULTIPLIED, TURNED
 
 
 @attrs.frozen(eq=False)
@@ -18,8 +19,8 @@ class LivePortraitTemplate(Record):
     lip: (N, B) float, closing ratio of the lips.
     """
 
-    matrix: Tensor = tensor("N", 3, 3)
-    scale: Tensor = tensor("N")
+    matrix: Tensor = tensor("N", 3, 3, law=TURNED)
+    scale: Tensor = tensor("N", law=MULTIPLIED)
     t: Tensor = tensor("N", 3)
     exp: Tensor = tensor("N", "K", 3)
     kp: Tensor = tensor("N", "J", 3)

@@ -6,6 +6,7 @@ import attrs
 from torch import Tensor
 
 from mmfa_components.records.base import Record, tensor
+from mmfa_components.records.laws import LINEAR, MULTIPLIED, TURNED
 
 
 @attrs.frozen(eq=False)
@@ -25,7 +26,7 @@ class Affine(Record):
     scale: (N,) float > 0.  translation: (N, 3) float in units of half the crop's side (z is unused by the projection).
     """
 
-    scale: Tensor = tensor("N")
+    scale: Tensor = tensor("N", law=MULTIPLIED)
     translation: Tensor = tensor("N", 3)
 
 
@@ -57,7 +58,7 @@ class Keypoints(Record):
     """
 
     points: Tensor = tensor("N", "K", 3)
-    frame: Tensor = tensor("N", 3, 3)
+    frame: Tensor = tensor("N", 3, 3, law=LINEAR)
 
 
 @attrs.frozen(eq=False)
@@ -67,8 +68,8 @@ class Motion(Record):
     rotation: (N, 3, 3) float in SO(3).  scale: (N,) float > 0.  translation: (N, 3) float.  expression: (N, E) float.
     """
 
-    rotation: Tensor = tensor("N", 3, 3)
-    scale: Tensor = tensor("N")
+    rotation: Tensor = tensor("N", 3, 3, law=TURNED)
+    scale: Tensor = tensor("N", law=MULTIPLIED)
     translation: Tensor = tensor("N", 3)
     expression: Tensor = tensor("N", "E")
 
@@ -82,17 +83,6 @@ class RegionalMotion(Motion):
 
     eyes: Tensor = tensor("N", "E")
     mouth: Tensor = tensor("N", "E")
-
-
-@attrs.frozen(eq=False)
-class KeypointRegions(Record):
-    """How far each keypoint belongs to the eyes (with brows) and to the mouth; what is left of 1 is the rest of the face.
-
-    eyes: (N, K) float in [0, 1].  mouth: (N, K) float in [0, 1], eyes + mouth <= 1.
-    """
-
-    eyes: Tensor = tensor("N", "K")
-    mouth: Tensor = tensor("N", "K")
 
 
 @attrs.frozen(eq=False)
@@ -122,9 +112,12 @@ class Identity(Record):
     """All that is kept of a portrait: computed once, used for every driven frame.
 
     canonical: (N, K, 3) float, canonical keypoints.  volume, image: its appearance, (N, C, D, H, W) float and (N, 3, S, S) float in
-    [0, 1].  N is 1 for a portrait and the number of frames for a video used as source.
+    [0, 1].  eyes, mouth: (N, K) float in [0, 1], how far each keypoint belongs to the eyes (with brows) and to the mouth; what is left
+    of 1 is the rest of the face.  N is 1 for a portrait and the number of frames for a video used as source.
     """
 
     canonical: Tensor = tensor("N", "K", 3)
     volume: Tensor = tensor("N", "C", "D", "H", "W")
     image: Tensor = tensor("N", 3, "S", "S")
+    eyes: Tensor = tensor("N", "K")
+    mouth: Tensor = tensor("N", "K")

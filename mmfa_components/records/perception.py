@@ -6,6 +6,7 @@ import attrs
 from torch import Tensor
 
 from mmfa_components.records.base import Record, tensor
+from mmfa_components.records.laws import TURNED
 
 
 @attrs.frozen(eq=False)
@@ -88,7 +89,7 @@ class Rotation(Record):
     the viewer, so R is the identity for a frontal upright face.
     """
 
-    matrix: Tensor = tensor("N", 3, 3)
+    matrix: Tensor = tensor("N", 3, 3, law=TURNED)
 
 
 @attrs.frozen(eq=False)

@@ -4,35 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 
 from mmfa_components import records as r
 from mmfa_components.errors import MMFAError, PluginError, WeightsError, did_you_mean
-from mmfa_components.kinds import KINDS, ComponentSpec
+from mmfa_components.kinds import ComponentSpec, Records
 from mmfa_components.registry import Registry
 from mmfa_components.weights import metadata
 from pipelines.config.faults import Faults, Key, dotted
-from pipelines.config.schema import Part, Pipeline
+from pipelines.config.schema import KIND, Part, Pipeline
 from pipelines.config.structuring import structure
 
-Records = tuple[type[r.Record], ...]
-
-CALLS: Mapping[str, tuple[Records, Records]] = {
-    "face_detector": ((r.Frames,), (r.FaceDetections,)),
-    "landmark_detector": ((r.Frames, r.FaceRegions), (r.Landmarks,)),
-    "rotation_estimator": ((r.Frames, r.Landmarks), (r.Rotation,)),
-    "keypoint_detector": ((r.Frames,), (r.CanonicalKeypoints,)),
-    "affine_estimator": ((r.Frames,), (r.Affine,)),
-    "expression_codec": ((r.Frames, r.Landmarks, r.Expression, r.CanonicalKeypoints, r.Rotation), (r.Expression, r.Deformation)),
-    "expression_vae": ((r.Expression,), (r.Latent,)),
-    "appearance_extractor": ((r.Frames,), (r.Appearance,)),
-    "dense_motion": ((r.Appearance, r.Keypoints), (r.DenseMotion,)),
-    "generator": ((r.Appearance, r.DenseMotion), (r.Rendering,)),
-    "animator": ((r.Frames, r.Landmarks), (r.Motion, r.Frames)),
-}
-"""What a component of each kind is called with, and what it has to give; of landmarks, those the landmark detector in use gives."""
+S = TypeVar("S", bound=attrs.AttrsInstance)
 
 
 @attrs.frozen
@@ -51,6 +36,24 @@ def pipeline_parts(pipeline: Pipeline) -> list[tuple[str, tuple[Key, ...], Part]
         ("landmark_detector", ("face", "landmarks"), pipeline.face.landmarks),
         ("animator", ("animator",), pipeline.animator),
     ]
+
+
+def motion_in_use(uses: Sequence[Use]) -> r.MotionKind | None:
+    """What the motion of the animator among the components in use is; None when it is not known."""
+    return next((use.spec.motion for use in uses if use.stage == "animator"), None)
+
+
+def named_parts(settings: S, registry: Registry) -> S:
+    """Settings with the names of the components that they take by default."""
+    changes: dict[str, Any] = {}
+    for field in attrs.fields(type(settings)):
+        value = getattr(settings, field.name)
+        if KIND in field.metadata:
+            changes[field.name] = value if value.name else attrs.evolve(value, name=registry.default(field.metadata[KIND]))
+        elif attrs.has(type(value)):
+            changes[field.name] = named_parts(value, registry)
+    named: S = attrs.evolve(settings, **changes)  # type: ignore[misc]
+    return named
 
 
 def check_components(pipeline: Pipeline, registry: Registry, faults: Faults) -> list[Use]:
@@ -109,7 +112,7 @@ class _Checker:
 
     def _inner(self, spec: ComponentSpec, options: Any, path: tuple[Key, ...]) -> Iterator[Use]:
         """The parts of a composed component: options called like kinds name them, the option ``parts`` holds their options by kind."""
-        kinds = [f.name for f in attrs.fields(spec.options) if f.name in KINDS and isinstance(getattr(options, f.name), str)]
+        kinds = [f.name for f in attrs.fields(spec.options) if f.name in self.registry.kinds and isinstance(getattr(options, f.name), str)]
         if not kinds:
             return
         given = getattr(options, "parts", {})
@@ -120,10 +123,13 @@ class _Checker:
             yield from self.check(kind, getattr(options, kind), (*path, kind), given.get(kind, {}), (*path, "parts", kind))
 
     def _records(self, spec: ComponentSpec, where: str) -> None:
-        if spec.kind not in CALLS:
+        kind = self.registry.kinds[spec.kind]
+        if kind.called_with is None:
             return
-        called_with, must_give = CALLS[spec.kind]
-        at_hand = [own for c in called_with for own in (self.landmarks if c is r.Landmarks else (c,))]
+        must_give = (*kind.gives, *((spec.motion.record,) if spec.motion else ()))
+        at_hand = [own for c in kind.called_with for own in (self.landmarks if c is r.Landmarks else (c,))]
+        if spec.kind == "animator" and spec.motion is None:
+            self.faults.add(where, f"animator {spec.name!r} does not say what its motion is", "give its ComponentSpec a MotionKind")
         unmet = [n.__name__ for n in dict.fromkeys(spec.needs) if not any(issubclass(c, n) for c in at_hand)]
         missing = [g.__name__ for g in must_give if not any(issubclass(own, g) for own in spec.gives)]
         if unmet:

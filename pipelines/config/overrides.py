@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterable
-from typing import Any, get_origin
+from typing import Any, get_args, get_origin
 
 import attrs
 
 from mmfa_components.errors import did_you_mean
 from pipelines.config.faults import Faults
-from pipelines.config.schema import Pipeline
+from pipelines.config.schema import Pipeline, rest_of
 
 KEY = re.compile(r'\s*(?:"(?P<quoted>[^"]*)"|(?P<plain>[^.="\[\]]+))\s*')
 
@@ -83,6 +83,10 @@ def _declared(keys: list[str | int], where: str, faults: Faults, schema: type[An
         if not attrs.has(of):
             return Any
         fields = attrs.fields_dict(attrs.resolve_types(of))
+        rest = rest_of(of)
+        if rest and (key == rest or key not in fields):
+            of = get_args(fields[rest].type)[1]
+            continue
         if key not in fields:
             path = ".".join(str(k) for k in keys[: number + 1])
             faults.add(where, f"there is no key {path!r}", did_you_mean(str(key), fields))

@@ -11,12 +11,24 @@ from attrs.validators import ge, gt, in_, instance_of, le
 TransferMode = Literal["relative", "absolute", "source"]
 
 
+REST, KIND = "mmfa_rest", "mmfa_kind"
+"""Metadata of a dict field that takes the keys of its table which no other field names, and of one that names a component."""
+
+
 @attrs.frozen
 class Part:
-    """A component by name with its options; the option names are those of the component's own options class."""
+    """A component by name with its options; the option names are those of the component's own options class.
 
-    name: str
+    name: "" is the default of the kind (``python -m plugins list`` marks it).
+    """
+
+    name: str = ""
     options: dict[str, Any] = attrs.field(factory=dict)
+
+
+def part(kind: str) -> Any:
+    """Declare a field that names a component of ``kind``; by default the default one."""
+    return attrs.field(factory=Part, metadata={KIND: kind})
 
 
 @attrs.frozen
@@ -45,8 +57,8 @@ class Face:
     the crop.  min_score: lowest detector score of a face.  smooth: seconds of the centred window that steadies the track (0 = off).
     """
 
-    detector: Part = attrs.field(factory=lambda: Part("facemesh"))
-    landmarks: Part = attrs.field(factory=lambda: Part("facemesh"))
+    detector: Part = part("face_detector")
+    landmarks: Part = part("landmark_detector")
     select: str | int = "largest"
     max_gap: int = attrs.field(default=25, validator=ge(0))
     crop_ratio: float = attrs.field(default=0.58, validator=[gt(0.1), le(1.0)])
@@ -56,17 +68,23 @@ class Face:
 
 @attrs.frozen
 class Transfer:
-    """Where each attribute of the result's motion comes from.
+    """Where each field of the result's motion comes from.
 
-    relative: the source's own, changed as the driving clip changes from its reference frame.  absolute: the driving clip's.
-    source: the source's, unchanged.  reference: "auto" (most neutral and frontal frame), or a frame index of the driving clip.
+    default: of the fields that are not named.  reference: "auto" (most neutral frame), or a frame index of the driving clip.  amount:
+    multiple by field: of the clip's change from its reference frame where it is relative; see geometry.transfer.Mode.
+    fields: every other key, the name of a field of the animator's motion (MMFA: rotation, translation, scale, expression).
+    "relative": the source's own, changed as the driving clip changes from its reference frame.  "absolute": the driving clip's.
+    "source": the source's, unchanged.
     """
 
-    rotation: TransferMode = "relative"
-    translation: TransferMode = "relative"
-    scale: TransferMode = "relative"
-    expression: TransferMode = "relative"
+    default: TransferMode = "relative"
     reference: str | int = "auto"
+    amount: dict[str, float] = attrs.field(factory=dict)
+    fields: dict[str, TransferMode] = attrs.field(factory=dict, metadata={REST: True})
+
+    def mode(self, field: str) -> TransferMode:
+        """Where a field comes from."""
+        return self.fields.get(field, self.default)
 
 
 @attrs.frozen
@@ -168,7 +186,7 @@ class Pipeline:
     description: str = ""
     inputs: Inputs = attrs.field(factory=Inputs)
     face: Face = attrs.field(factory=Face)
-    animator: Part = attrs.field(factory=lambda: Part("mmfa"))
+    animator: Part = part("animator")
     transfer: Transfer = attrs.field(factory=Transfer)
     output: Output = attrs.field(factory=Output)
     provenance: Provenance = attrs.field(factory=Provenance)
@@ -200,3 +218,19 @@ class Plan:
     pipeline: Pipeline
     jobs: tuple[Job, ...]
     origin: Path
+
+
+def rest_of(cls: type[Any]) -> str:
+    """Name of the field of a table's class that takes the keys which no other field names; "" when there is none."""
+    return next((f.name for f in attrs.fields(cls) if f.metadata.get(REST)), "")
+
+
+def as_tables(settings: Any) -> Any:
+    """Settings as a pipeline file would say them: attrs classes as tables, the keys of a table that takes any on their own level."""
+    if attrs.has(type(settings)):
+        tables = {f.name: as_tables(getattr(settings, f.name)) for f in attrs.fields(type(settings))}
+        unnamed = tables.pop(rest_of(type(settings)), {})
+        return {**tables, **unnamed}
+    if isinstance(settings, dict):
+        return {key: as_tables(value) for key, value in settings.items()}
+    return [as_tables(item) for item in settings] if isinstance(settings, (list, tuple)) else settings

@@ -15,6 +15,7 @@ from cattrs.v import format_exception as cattrs_message
 
 from mmfa_components.errors import MMFAError, did_you_mean
 from pipelines.config.faults import Fault, Key, dotted
+from pipelines.config.schema import rest_of
 
 T = TypeVar("T")
 NAMES: Mapping[Any, str] = {
@@ -166,9 +167,6 @@ def _attrs_hook(cls: type[Any], converter: Any) -> Callable[[Any, Any], Any]:
 
     def field_hook(field: attrs.Attribute[Any]) -> Callable[[Any, Any], Any]:
         def check(value: Any, kind: Any) -> Any:
-            name = _default_name(field)
-            if isinstance(value, Mapping) and name:
-                value = {"name": name, **value}  # [animator.options] alone keeps the default component
             result = _CONVERTER.structure(value, kind)
             if field.validator is not None and field.converter is None:
                 field.validator(None, field, result)
@@ -176,23 +174,19 @@ def _attrs_hook(cls: type[Any], converter: Any) -> Callable[[Any, Any], Any]:
 
         return check
 
+    rest = rest_of(cls)
     fields: dict[str, Any] = {f.name: override(struct_hook=field_hook(f)) for f in attrs.fields(cls) if f.init}
     inner = make_dict_structure_fn(cls, converter, _cattrs_forbid_extra_keys=True, _cattrs_detailed_validation=True, **fields)
 
     def structure_table(value: Any, target: Any) -> Any:
         if not isinstance(value, Mapping):
             raise WrongValueError(f"expected a table, got {shown(value)}")
+        if rest:
+            unnamed = {key: item for key, item in value.items() if key == rest or key not in fields}
+            value = {**{key: item for key, item in value.items() if key not in unnamed}, rest: unnamed}
         return inner(value, target)
 
     return structure_table
-
-
-def _default_name(field: attrs.Attribute[Any]) -> str:
-    """The name of the component a field stands for by default, "" for other fields."""
-    default: Any = field.default
-    if getattr(default, "factory", None) is not None and not default.takes_self and attrs.has(field.type or object):
-        return str(getattr(default.factory(), "name", ""))
-    return ""
 
 
 _CONVERTER: Converter = _converter()
@@ -239,7 +233,8 @@ def without(value: Any, path: Sequence[Key]) -> Any:
 def _faults(error: BaseException, path: tuple[Key, ...], cls: Any) -> Found:
     if isinstance(error, ClassValidationError):
         noted, plain = error.group_exceptions()
-        found = [f for e, note in noted for f in _faults(e, (*path, note.name), note.type)]
+        rest = rest_of(error.cl)
+        found = [f for e, note in noted for f in _faults(e, path if note.name == rest else (*path, note.name), note.type)]
         return found + [f for e in plain for f in _faults(e, path, error.cl)]
     if isinstance(error, IterableValidationError):
         items, others = error.group_exceptions()

@@ -8,7 +8,7 @@ from typing import Literal
 import attrs
 from attrs.validators import ge, gt, in_, instance_of, lt
 
-from pipelines.config.schema import Face, Part
+from pipelines.config.schema import Face, Part, part
 
 
 @attrs.frozen
@@ -82,7 +82,7 @@ class DatasetPipeline:
     inputs: DatasetInputs = attrs.field(factory=DatasetInputs)
     split: Split = attrs.field(factory=Split)
     face: Face = attrs.field(factory=Face)
-    rotation: Part = attrs.field(factory=lambda: Part("facemesh"))
+    rotation: Part = part("rotation_estimator")
     crop: Crop = attrs.field(factory=Crop)
     keep: Keep = attrs.field(factory=Keep)
     output: DatasetOutput = attrs.field(factory=DatasetOutput)

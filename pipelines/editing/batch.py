@@ -12,9 +12,9 @@ import attrs
 import torch
 from torch import Tensor
 
-from mmfa_components.geometry.edit import edit_motion
-from mmfa_components.records import KeypointRegions, Motion, RegionalMotion, Timestamps
-from pipelines.config.schema import Face, Job
+from mmfa_components.geometry.edit import apply_edit
+from mmfa_components.records import Record, Timestamps
+from pipelines.config.schema import Face, Job, as_tables
 from pipelines.editing.latent_shift import LatentSpace
 from pipelines.editing.schema import EditJob, EditPlan
 from pipelines.editing.timeline import Follower, Source, Timeline, follow, timeline_of
@@ -27,7 +27,7 @@ from pipelines.runs.job_keys import job_face, job_key, motion_text, write_notes
 from pipelines.runs.sealing import seal_of
 from pipelines.runs.sheet import choose_moments
 from pipelines.stages.clock import frames_shown, seconds_of
-from pipelines.stages.encode import Portrait, RegionsUnit, find_regions
+from pipelines.stages.encode import Portrait
 from pipelines.stages.motion_file import RecordRows, is_motion_file, motion_beside, write_result_motion
 from pipelines.stages.render import RenderUnit
 from pipelines.stages.transfer import smoothing_radius
@@ -37,19 +37,13 @@ NO_REGIONS = "this animator or these landmarks know no regions of the face: eyes
 
 @attrs.frozen(eq=False)
 class _Work:
-    """A job whose inputs are ready.
-
-    own, identity: the source's motion, and what is animated, at frames start to stop of the result.  shown: (N,) the frame of a
-    source video at each.  regions: None where they are not needed or not known.
-    """
+    """A job whose inputs are ready. own: reads the source's motion.  shown: (N,) the frame of a source video at each of the result."""
 
     source: Source
     line: Timeline
     followers: dict[str, Follower]
-    own: Callable[[int, int], Motion]
-    identity: Callable[[int, int], Any]
+    own: Callable[[int, int], Record]
     shown: Tensor
-    regions: KeypointRegions | None
 
 
 class EditBatch(Batch):
@@ -69,7 +63,7 @@ class EditBatch(Batch):
         source, driving = self.input(job.source), self.input(job.driving)
         base = job_key(plan.pipeline, job, self.engine.facts, source.digest, driving.digest)
         clips = {name: self.input(path).digest for name, path in plan.clips.items() if name in plan.edit.clips}
-        body: list[Any] = [base, job.output.suffix, attrs.asdict(plan.motion), attrs.asdict(plan.timing), clips]
+        body: list[Any] = [base, job.output.suffix, as_tables(plan.motion), attrs.asdict(plan.timing), clips]
         if self.space is not None:
             body.append(self.space.fingerprint)
         return hashlib.sha256(json.dumps(body, sort_keys=True, default=str).encode()).hexdigest()
@@ -78,7 +72,7 @@ class EditBatch(Batch):
         """See Batch."""
         assert isinstance(job, EditJob)
         plan, edit = self._plan, self._plan.edit
-        face = job_face(plan.pipeline, job)
+        face, kind = job_face(plan.pipeline, job), self.engine.facts.motion
         smooth = face.smooth
         driving = self.clip(job.driving, face) if job.driven else None
         source = self.source(job.source, face)
@@ -86,10 +80,10 @@ class EditBatch(Batch):
         line = timeline_of(source, driving, list(others.values()), edit, plan.timing)
         followers: dict[str, Follower] = {}
         if driving is not None:
-            followers[""] = follow(driving, line, True, plan.motion.reference, smooth, plan.timing.beyond)
+            followers[""] = follow(driving, line, kind, True, plan.motion.reference, smooth, plan.timing.beyond)
             report.reference = followers[""].reference
         for name, clip in others.items():
-            followers[name] = follow(clip, line, False, "auto", smooth, plan.timing.beyond)
+            followers[name] = follow(clip, line, kind, False, "auto", smooth, plan.timing.beyond)
         used = {c.path: c for c in (driving, source, *others.values()) if isinstance(c, Clip)}
         report.warnings += [text for clip in used.values() for text in warnings_of(clip)]
         report.warnings += source.notes if isinstance(source, Portrait) else ()
@@ -101,22 +95,18 @@ class EditBatch(Batch):
         if isinstance(source, Clip):
             shown = frames_shown(seconds_of(source.times, source.frames, source.info.time_base), line.seconds(0, line.frames))
 
-        def own(start: int, stop: int) -> Motion:
-            return source.own_motion(shown[start:stop], radius) if isinstance(source, Clip) else source.motion
+        def own(start: int, stop: int) -> Record:
+            return source.own_motion(shown[start:stop], kind, radius) if isinstance(source, Clip) else source.motion
 
-        def identity(start: int, stop: int) -> Any:
-            return source_frames(source, shown[start:stop]) if isinstance(source, Clip) else source.identity
-
-        regions = self._regions(source) if edit.regional else None
-        if edit.regional and regions is None:
+        if edit.regional and not self.engine.facts.regional:
             report.warnings.append(NO_REGIONS)
-        return lambda: self._make(job, report, _Work(source, line, followers, own, identity, shown, regions))
+        return lambda: self._make(job, report, _Work(source, line, followers, own, shown))
 
     def _make(self, job: EditJob, report: JobReport, work: _Work) -> int:
         output, facts, line = self.plan.pipeline.output, self.engine.facts, work.line
-        motion = Motion.concatenate([_plain(unit.driving) for unit in self._edited(work)])
-        moved = RecordRows(motion)
-        moments = choose_moments(moved, 0) if line.frames > 1 else [0]
+        units = list(self._edited(work))
+        whole = type(units[0].driving).concatenate([unit.driving for unit in units])
+        moments = choose_moments(RecordRows(whole.plain(facts.motion.record)), 0, facts.motion) if line.frames > 1 else [0]
         leader = work.followers[""].clip if "" in work.followers else None
         notes = {
             "key": report.key, "frames": line.frames, "reference": report.reference, "lost": report.lost, "bridged": report.bridged,
@@ -129,27 +119,29 @@ class EditBatch(Batch):
         seal = seal_of(self.plan.pipeline.provenance, job.output, metadata)
         self.progress.start(report.name, line.frames)
         if job.output.suffix == ".png":
-            report.seconds = write_still(self.engine, job.output, next(self._edited(work)), work.source, output, metadata, seal)
+            report.seconds = write_still(self.engine, job.output, units[0], work.source, output, metadata, seal)
         else:
             sound = line.sound if output.audio else None
             film = Film(job.output, line.info.time_base, line.info.rate, line.times, sound, metadata, seal, work.shown, report.warnings.append)
-            report.seconds = write_film(self.engine, film, self._edited(work), work.source, output)
+            report.seconds = write_film(self.engine, film, units, work.source, output)
         if output.motion:
-            whole = RecordRows(_joined([unit.driving for unit in self._edited(work)]))
             times = RecordRows(Timestamps(line.pts.long()))
-            write_result_motion(motion_beside(job.output), whole, times, line.info, facts, work.source.square, job.source.name)
+            write_result_motion(motion_beside(job.output), RecordRows(whole), times, line.info, facts, work.source.square, job.source.name)
         return line.frames
 
     def _edited(self, work: _Work) -> Iterator[RenderUnit]:
-        edit, span = self._plan.edit, self.plan.pipeline.engine.span
+        """The result's motion and what it is rendered with, span by span; motion is small, and other records stay where they are."""
+        edit, span, kind = self._plan.edit, self.plan.pipeline.engine.span, self.engine.facts.motion
         for start in range(0, work.line.frames, span):
             stop = min(start + span, work.line.frames)
             takes = {name: follower.take(start, stop) for name, follower in work.followers.items()}
             own = work.own(start, stop)
-            motion = edit_motion(own, edit, takes, work.line.seconds(start, stop))
+            motion = apply_edit(own, edit, takes, work.line.seconds(start, stop), kind)
             if self.space is not None:
-                motion = self.space.shift(motion, self._plan.motion.latent)
-            yield RenderUnit(start, motion, own, work.identity(start, stop), work.regions)
+                motion = self.space.shift(motion, self._plan.motion.latent, kind)
+            source = work.source
+            identity: Any = source.identity if isinstance(source, Portrait) else source_frames(source, work.shown[start:stop])
+            yield RenderUnit(start, motion, own, identity)
 
     def _other(self, path: Path, face: Face) -> Source:
         """A clip, motion file or picture that attributes are taken from; its face is the largest whatever the job's choice."""
@@ -157,18 +149,3 @@ class EditBatch(Batch):
         if is_motion_file(path) or probe(path).kind == "video":
             return self.clip(path, face)
         return self.source(path, face)
-
-    def _regions(self, source: Source) -> KeypointRegions | None:
-        if isinstance(source, Portrait):
-            return source.regions
-        frame = next(i for i in range(source.frames) if bool(source.track.read(i, i + 1).found[0]))
-        unit = RegionsUnit(source.path, frame, source.track.read(frame, frame + 1), source.framing.view[frame])
-        return next(iter(self.engine.map(find_regions, [unit])))
-
-
-def _plain(motion: Motion) -> Motion:
-    return Motion(motion.rotation, motion.scale, motion.translation, motion.expression)
-
-
-def _joined(parts: list[Motion]) -> Motion:
-    return (RegionalMotion if isinstance(parts[0], RegionalMotion) else Motion).concatenate(parts)

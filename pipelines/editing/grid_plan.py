@@ -8,7 +8,9 @@ from typing import Any
 
 import attrs
 
+from mmfa_components.records import MotionKind
 from mmfa_components.registry import Registry
+from pipelines.config.components import motion_in_use, named_parts
 from pipelines.config.faults import Faults
 from pipelines.config.inputs import suffix_of
 from pipelines.config.load import read_pipeline
@@ -31,7 +33,10 @@ def load_grid(path: Path, overrides: Sequence[str], registry: Registry, cls: typ
         output=Output(folder=out.folder, codec=out.codec, quality=out.quality, contact_sheet=out.grid, report=out.report, mark=out.mark),
         cache=Cache(mode="off"),
     )  # fmt: skip
-    check_pipeline(pipeline, registry, faults)
+    pipeline = named_parts(pipeline, registry)
+    motion = motion_in_use(check_pipeline(pipeline, registry, faults))
+    if motion is not None:
+        _check_motion(read, motion, faults)
     if not out.grid.lower().endswith(".png"):
         faults.add("output.grid", f"{out.grid!r} is no .png", 'such as "grid.png"')
     here = path.resolve().parent
@@ -53,6 +58,14 @@ def needs_vae(read: InterpolatePipeline) -> bool:
     """Whether any row goes through the latent space."""
     wanted = read.interpolate
     return (bool(wanted.pairs) and wanted.space == "latent") or (bool(read.inputs.sources) and (wanted.prior > 0 or wanted.units != "none"))
+
+
+def _check_motion(read: Any, motion: MotionKind, faults: Faults) -> None:
+    """Turning heads and canonical faces need the motion of a head, walks between expressions a feature vector."""
+    wanted = bool(motion.feature) if isinstance(read, InterpolatePipeline) else motion.edits == "head"
+    if not wanted:
+        what = f"its motion is a {motion.record.__name__}, which kind {read.kind!r} cannot change"
+        faults.add("animator.name", what, "use an animator whose motion is that of a head")
 
 
 def _check_interpolation(read: InterpolatePipeline, registry: Registry, faults: Faults) -> None:

@@ -15,7 +15,7 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
-from mmfa_components.records import Motion
+from mmfa_components.records import MotionKind, Record
 from mmfa_components.registry import Registry
 from pipelines.config.inputs import output_folder, suffix_of, unique_names
 from pipelines.editing.grid_schema import GridOutput, GridPlan
@@ -48,16 +48,16 @@ class Row:
 
     label: str
     face: Portrait
-    motions: Motion
+    motions: Record
     captions: tuple[str, ...]
-    walk: Motion | None = None
+    walk: Record | None = None
     group: str = ""
     first: tuple[tuple[str, Tensor], ...] = ()
     neutral: bool = False
 
 
 Faces = dict[Shot, Portrait]
-MakeRows = Callable[[Faces], Iterable[Row]]
+MakeRows = Callable[[Faces, MotionKind], Iterable[Row]]
 
 
 @attrs.define
@@ -98,7 +98,7 @@ def run_grid(plan: GridPlan, registry: Registry, console: Console, make: MakeRow
         engine = ENGINES[plan.pipeline.engine.name](plan.pipeline, registry, progress.advance, progress.say)
         try:
             faces = _encode(plan, shots, engine, progress, report)
-            rows = list(make(faces)) if faces else []
+            rows = list(make(faces, engine.facts.motion)) if faces else []
             if rows:
                 _draw(plan, rows, engine, progress, report, folder, note)
         except KeyboardInterrupt:
@@ -129,7 +129,7 @@ def _encode(plan: GridPlan, shots: list[Shot], engine: Engine, progress: Progres
 def _draw(plan: GridPlan, rows: list[Row], engine: Engine, progress: Progress, report: GridReport, folder: Path, note: str) -> None:
     output: GridOutput = plan.tables.output
     progress.start("render the grid", sum(len(row.motions) for row in rows))
-    units = [RenderUnit(0, row.motions, row.face.motion, row.face.identity, None, row.neutral) for row in rows]
+    units = [RenderUnit(0, row.motions, row.face.motion, row.face.identity, neutral=row.neutral) for row in rows]
     drawn = []
     for row, span in zip(rows, engine.map(render_span, units), strict=True):
         frames = mark_frames(span.rgb) if output.mark else span.rgb
@@ -151,7 +151,7 @@ def _draw(plan: GridPlan, rows: list[Row], engine: Engine, progress: Progress, r
 def _video(plan: GridPlan, row: Row, path: Path, engine: Engine, progress: Progress) -> Path:
     assert row.walk is not None
     span, rate = plan.pipeline.engine.span, Fraction(str(plan.tables.output.rate)).limit_denominator(1001)
-    units = [RenderUnit(i, part, row.face.motion, row.face.identity, None, row.neutral) for i, part in enumerate(row.walk.spans(span))]
+    units = [RenderUnit(i, part, row.face.motion, row.face.identity, neutral=row.neutral) for i, part in enumerate(row.walk.spans(span))]
     metadata = write_notes({"frames": len(row.walk)}, engine.facts, f"made by {plan.tables.kind}: {row.group} {row.label}")
     progress.start(f"video of {row.group} {row.label}".strip(), len(row.walk))
     film = Film(path, 1 / rate, rate, lambda a, b: list(range(a, b)), None, metadata, seal_of(plan.pipeline.provenance, path, metadata))
@@ -169,7 +169,7 @@ def picture_of(face: Portrait, size: int = 256) -> Tensor:
     return to_bytes(crop_frames(face.rgb[None], face.square, size, torch.device("cpu"), fill=True).rgb)[0]
 
 
-def rows_of(motion: Motion, frames: int) -> Motion:
+def rows_of(motion: Record, frames: int) -> Record:
     """One row of a motion ``frames`` times."""
     return motion[torch.zeros(frames, dtype=torch.long)]
 

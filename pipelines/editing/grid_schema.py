@@ -8,7 +8,7 @@ from typing import Any, Literal
 import attrs
 from attrs.validators import ge, gt, in_, instance_of, le
 
-from pipelines.config.schema import Engine, Face, Part, Pipeline, Provenance
+from pipelines.config.schema import Engine, Face, Part, Pipeline, Provenance, part
 from pipelines.editing.shots import Shot
 
 STEPS = (-30.0, -20.0, -10.0, 0.0, 10.0, 20.0, 30.0)
@@ -84,7 +84,7 @@ class GridPipeline:
     description: str = ""
     inputs: Shots = attrs.field(factory=Shots)
     face: Face = attrs.field(factory=Face)
-    animator: Part = attrs.field(factory=lambda: Part("mmfa"))
+    animator: Part = part("animator")
     output: GridOutput = attrs.field(factory=GridOutput)
     provenance: Provenance = attrs.field(factory=Provenance)
     engine: Engine = attrs.field(factory=Engine)
@@ -113,7 +113,7 @@ class InterpolatePipeline(GridPipeline):
 
     kind: str = attrs.field(default="interpolate", validator=[instance_of(str), in_(("interpolate",))])
     interpolate: Interpolate = attrs.field(factory=Interpolate)
-    vae: Part = attrs.field(factory=lambda: Part("mmfa"))
+    vae: Part = part("expression_vae")
 
 
 @attrs.frozen

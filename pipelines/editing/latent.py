@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mmfa_components.errors import ConfigError
 from mmfa_components.kinds import ExpressionVAE
-from mmfa_components.records import Expression, Motion
+from mmfa_components.records import Expression, MotionKind, Record
 from pipelines.editing.grid_run import Faces, Row, picture_of, rows_of, walk_frames
 from pipelines.editing.grid_schema import InterpolatePipeline
 from pipelines.editing.shots import Shot
@@ -42,33 +42,38 @@ def strengths(vae: ExpressionVAE, units: int) -> Tensor:
 
 
 def interpolate_rows(
-    tables: InterpolatePipeline, faces: Faces, pairs: Sequence[tuple[Shot, Shot]], sources: Sequence[Shot], vae: Any
+    tables: InterpolatePipeline,
+    faces: Faces,
+    kind: MotionKind,
+    pairs: Sequence[tuple[Shot, Shot]],
+    sources: Sequence[Shot],
+    vae: Any,
 ) -> Iterator[Row]:
     """All rows that a file asks for; ``vae`` is None when none of them needs it."""
-    wanted = tables.interpolate
+    wanted, name = tables.interpolate, kind.feature
     for first, second in pairs:
         if first in faces and second in faces:
-            yield _pair(tables, faces[first], faces[second], f"{first.name} to {second.name}", vae if wanted.space == "latent" else None)
+            yield _pair(tables, name, faces[first], faces[second], f"{first.name} to {second.name}", vae if wanted.space == "latent" else None)
     if vae is None:
         return
     for shot in sources:
         if shot not in faces:
             continue
         face = faces[shot]
-        units = _size(vae, face)
+        units = _size(vae, name, face)
         if wanted.prior:
-            yield _prior(tables, face, vae, units, shot.name)
+            yield _prior(tables, name, face, vae, units, shot.name)
         for number, unit in enumerate(_units(tables, vae, units)):
-            yield _traversal(tables, face, vae, unit, units, "" if wanted.prior or number else shot.name)
+            yield _traversal(tables, name, face, vae, unit, units, "" if wanted.prior or number else shot.name)
 
 
-def _pair(tables: InterpolatePipeline, first: Portrait, second: Portrait, name: str, vae: Any) -> Row:
+def _pair(tables: InterpolatePipeline, field: str, first: Portrait, second: Portrait, name: str, vae: Any) -> Row:
     wanted = tables.interpolate
     pose = (first if wanted.pose == "first" else second).motion
 
-    def along(shares: Tensor) -> Motion:
-        feature = interpolated(first.motion.expression, second.motion.expression, shares, vae)
-        return _with(pose, feature)
+    def along(shares: Tensor) -> Record:
+        feature = interpolated(getattr(first.motion, field), getattr(second.motion, field), shares, vae)
+        return _with(pose, field, feature)
 
     shares = torch.linspace(0, 1, wanted.steps)
     turn = torch.linspace(0, 2, walk_frames(tables.output))
@@ -78,7 +83,7 @@ def _pair(tables: InterpolatePipeline, first: Portrait, second: Portrait, name: 
     return Row(wanted.space, first, along(shares), captions, walk, name, ends)
 
 
-def _prior(tables: InterpolatePipeline, face: Portrait, vae: Any, units: int, name: str) -> Row:
+def _prior(tables: InterpolatePipeline, field: str, face: Portrait, vae: Any, units: int, name: str) -> Row:
     """Samples of the prior; the video glides from sample to sample."""
     wanted = tables.interpolate
     latent = torch.randn(wanted.prior, units, generator=torch.Generator().manual_seed(wanted.seed))
@@ -87,17 +92,19 @@ def _prior(tables: InterpolatePipeline, face: Portrait, vae: Any, units: int, na
     low = at.floor().long().clamp(max=wanted.prior - 1)
     glide = torch.lerp(closed[low], closed[low + 1], (at - low)[:, None])
     captions = tuple(f"sample {i + 1}" for i in range(wanted.prior))
-    made = [_with(face.motion, vae.decode(z).feature) for z in (latent, glide)]
+    made = [_with(face.motion, field, vae.decode(z).feature) for z in (latent, glide)]
     return Row("prior", face, made[0], captions, made[1], name, (("portrait", picture_of(face)),))
 
 
-def _traversal(tables: InterpolatePipeline, face: Portrait, vae: Any, unit: int, units: int, group: str) -> Row:
+def _traversal(
+    tables: InterpolatePipeline, field: str, face: Portrait, vae: Any, unit: int, units: int, group: str
+) -> Row:
     wanted = tables.interpolate
 
-    def along(values: Tensor) -> Motion:
+    def along(values: Tensor) -> Record:
         shift = torch.zeros(len(values), units)
         shift[:, unit] = values
-        return _with(face.motion, shifted(vae, face.motion.expression, shift))
+        return _with(face.motion, field, shifted(vae, getattr(face.motion, field), shift))
 
     values = torch.linspace(-wanted.reach, wanted.reach, wanted.steps)
     walk = along(wanted.reach * torch.sin(torch.linspace(0, 2 * torch.pi, walk_frames(tables.output))))
@@ -105,15 +112,16 @@ def _traversal(tables: InterpolatePipeline, face: Portrait, vae: Any, unit: int,
     return Row(f"unit {unit}", face, along(values), captions, walk, group, (("portrait", picture_of(face)),))
 
 
-def _with(pose: Motion, feature: Tensor) -> Motion:
-    return attrs.evolve(rows_of(pose, len(feature)), expression=feature.to(pose.expression))
+def _with(pose: Record, field: str, feature: Tensor) -> Record:
+    return attrs.evolve(rows_of(pose, len(feature)), **{field: feature.to(getattr(pose, field))})
 
 
-def _size(vae: Any, face: Portrait) -> int:
+def _size(vae: Any, field: str, face: Portrait) -> int:
+    feature = getattr(face.motion, field)
     try:
-        return int(vae.encode(Expression(face.motion.expression)).mean.shape[1])
+        return int(vae.encode(Expression(feature)).mean.shape[1])
     except RuntimeError as error:
-        what = f"the VAE does not take this animator's features of {face.motion.expression.shape[1]} numbers ({error})"
+        what = f"the VAE does not take this animator's features of {feature.shape[1]} numbers ({error})"
         raise ConfigError(what, where="vae", fix="use a VAE of the animator's preset") from error
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mmfa_components.errors import ConfigError, MMFAError
 from mmfa_components.kinds import ExpressionVAE
-from mmfa_components.records import Expression, Motion, RegionalMotion
+from mmfa_components.records import Expression, MotionKind, Record, RegionalMotion
 from mmfa_components.registry import Registry
 from mmfa_components.weights import metadata
 from pipelines.config.components import check_named_components
@@ -48,21 +48,21 @@ class LatentSpace:
         return [int(unit) for unit in strengths(self.vae, self.size(features)).argsort(descending=True)[:count]]
 
     @torch.inference_mode()
-    def shift(self, motion: Motion, units: Mapping[str, float]) -> Motion:
+    def shift(self, motion: Record, units: Mapping[str, float], kind: MotionKind) -> Record:
         """``motion`` (N rows) with the expression, that of eyes and mouth included, moved by ``units``: standard deviations by number.
 
         Raises ConfigError as ``size``, and for a unit the space does not have.
         """
         if not any(units.values()):
             return motion
-        size = self.size(motion.expression.shape[1])
+        size = self.size(getattr(motion, kind.feature).shape[1])
         step = torch.zeros(1, size)
         for name, amount in units.items():
             if int(name) >= size:
                 raise ConfigError(f"the latent space has no unit {name}", where="motion.latent", fix=f"its units are 0 to {size - 1}")
             step[0, int(name)] = amount
-        names = ("expression", "eyes", "mouth") if isinstance(motion, RegionalMotion) else ("expression",)
-        moved: dict[str, Tensor] = {n: shifted(self.vae, getattr(motion, n), step.expand(len(motion), -1)) for n in names}
+        regions = ("eyes", "mouth") if isinstance(motion, RegionalMotion) else ()
+        moved: dict[str, Tensor] = {n: shifted(self.vae, getattr(motion, n), step.expand(len(motion), -1)) for n in (kind.feature, *regions)}
         return attrs.evolve(motion, **moved)
 
 
@@ -76,7 +76,7 @@ def check_vae(vae: Part, landmarks: str, weights: Mapping[str, str], registry: R
     """Note every fault of a VAE that is needed: unknown, without weights, or made for other features. instead: what else one could do."""
     name = f"mmfa_vae_{vae.options.get('preset', 'base')}"
     known = registry.weights.get(name)
-    own = vae.name == "mmfa" and known is not None and not vae.options.get("weights")
+    own = (vae.name or registry.default("expression_vae")) == "mmfa" and known is not None and not vae.options.get("weights")
     if own and known is not None and name not in weights and not known.path.is_file():
         faults.add(f"weights.{name}", "the expression VAE has no weights here", TRAIN.format(name=name) + instead)
         return

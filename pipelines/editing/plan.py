@@ -8,12 +8,14 @@ from pathlib import Path
 import attrs
 
 from mmfa_components.errors import MMFAError, did_you_mean
-from mmfa_components.geometry.edit import MotionEdit
+from mmfa_components.geometry.edit import FACE, FieldEdit, MotionEdit
+from mmfa_components.records import HEAD, MotionKind
 from mmfa_components.registry import Registry
+from pipelines.config.components import motion_in_use, named_parts
 from pipelines.config.faults import Faults
 from pipelines.config.inputs import find_files, output_folder, place, safe_jobs, suffix_of, unique_names
 from pipelines.config.load import read_pipeline
-from pipelines.config.schema import Pipeline
+from pipelines.config.schema import Pipeline, as_tables
 from pipelines.editing.latent_shift import check_vae
 from pipelines.editing.schema import EditJob, EditPipeline, EditPlan
 from pipelines.media import probe
@@ -27,8 +29,9 @@ def load_edit(path: Path, overrides: Sequence[str], registry: Registry) -> EditP
     """A checked plan. Raises ConfigError listing every fault."""
     faults = Faults()
     read = read_pipeline(path, overrides, EditPipeline, faults)
-    pipeline = Pipeline(**{name: getattr(read, name) for name in SHARED})
-    check_pipeline(pipeline, registry, faults)
+    pipeline = named_parts(Pipeline(**{name: getattr(read, name) for name in SHARED}), registry)
+    kind = motion_in_use(check_pipeline(pipeline, registry, faults)) or HEAD
+    edit = read.motion.edit(kind)
     reference = read.motion.reference
     if not (reference == "auto" or (isinstance(reference, int) and reference >= 0)):
         faults.add("motion.reference", f"expected 'auto' or a whole number from 0, got {reference!r}")
@@ -37,19 +40,25 @@ def load_edit(path: Path, overrides: Sequence[str], registry: Registry) -> EditP
     for name, file in clips.items():
         if not file.is_file():
             faults.add(f"inputs.clips.{name}", f"there is no file {str(file)!r}", "check the path")
-    _check_motion(read, clips, faults)
-    if read.motion.latent:
+    for name, known in read.motion.strangers(kind).items():
+        faults.add(f"motion.{name}", "no such key here", did_you_mean(name, known))
+    _check_motion(read, edit, kind, clips, faults)
+    if read.motion.latent and not kind.feature:
+        faults.add("motion.latent", "this animator's motion has no expression feature", "leave it out")
+    elif read.motion.latent:
         wrong = [name for name in read.motion.latent if not name.isdecimal()]
         if wrong:
             faults.add("motion.latent", f"{wrong[0]!r} is no number of a unit", 'such as latent = {"3" = 1.5}')
         check_vae(read.vae, read.face.landmarks.name, read.weights, registry, faults)
-    jobs = _jobs(read, here, faults)
+    jobs = _jobs(read, edit, here, faults)
     faults.raise_if_any(str(path))
-    return EditPlan(pipeline, tuple(jobs), path, read.motion, read.timing, clips, read.vae)
+    return EditPlan(pipeline, tuple(jobs), path, read.motion, read.timing, clips, read.vae, edit)
 
 
-def _check_motion(read: EditPipeline, clips: dict[str, Path], faults: Faults) -> None:
-    for name, channel in read.motion.edit().channels().items():
+def _check_motion(
+    read: EditPipeline, edit: MotionEdit | FieldEdit, kind: MotionKind, clips: dict[str, Path], faults: Faults
+) -> None:
+    for name, channel in edit.channels().items():
         where = f"motion.{name}"
         if channel.origin == "curve" and not channel.keys:
             faults.add(f"{where}.keys", "take is 'curve', but there is no key", f"add [[{where}.keys]] with time and value")
@@ -64,12 +73,12 @@ def _check_motion(read: EditPipeline, clips: dict[str, Path], faults: Faults) ->
         if channel.takes_clip and not channel.clip and not read.inputs.driving:
             fix = 'name driving clips, or a clip of [inputs.clips], or set take = "source"'
             faults.add(f"{where}.take", f"is {channel.origin!r}, but there is no driving clip", fix)
-        face = name in ("expression", "eyes", "mouth")
-        if face and channel.origin in ("source", "whole") and (channel.keys or channel.amount != 1.0):
+        multiplied = name in FACE if isinstance(edit, MotionEdit) else name not in kind.zeroed
+        if multiplied and channel.origin in ("source", "whole") and (channel.keys or channel.amount != 1.0):
             faults.add(where, f"a multiple of {channel.origin!r} has no meaning", "amount and keys multiply what comes from a clip")
 
 
-def _jobs(read: EditPipeline, here: Path, faults: Faults) -> Sequence[EditJob]:
+def _jobs(read: EditPipeline, edit: MotionEdit | FieldEdit, here: Path, faults: Faults) -> Sequence[EditJob]:
     inputs, output = read.inputs, read.output
     if not inputs.sources and not faults.touches("inputs", "sources"):
         faults.add("inputs.sources", "names no file", "list paths or globs of portraits or videos")
@@ -78,7 +87,7 @@ def _jobs(read: EditPipeline, here: Path, faults: Faults) -> Sequence[EditJob]:
     folder, suffix = output_folder(output), suffix_of(output.codec)
     if not inputs.driving:
         names = unique_names([f"{s.stem}__edited" for s in sources])
-        still = is_still(read)
+        still = is_still(read, edit)
         kinds = [".png" if still and not _is_video(s) else suffix for s in sources]
         jobs = [EditJob(s, s, folder / (n + k), driven=False) for s, n, k in zip(sources, names, kinds, strict=True)]
     else:
@@ -93,14 +102,13 @@ def _jobs(read: EditPipeline, here: Path, faults: Faults) -> Sequence[EditJob]:
     return jobs
 
 
-def is_still(read: EditPipeline) -> bool:
+def is_still(read: EditPipeline, edit: MotionEdit | FieldEdit) -> bool:
     """True when nothing in the edit moves: a portrait gives a picture then."""
-    edit = read.motion.edit()
     taken = [read.inputs.clips.get(name, "") for name in edit.clips]
     return not (read.timing.seconds or _last_key(edit) or any(_is_video(Path(t)) for t in taken))
 
 
-def _last_key(edit: MotionEdit) -> float:
+def _last_key(edit: MotionEdit | FieldEdit) -> float:
     return max((k.time for c in edit.channels().values() for k in c.keys), default=0.0)
 
 
@@ -113,6 +121,6 @@ def _is_video(path: Path) -> bool:
 
 def settings_of(plan: EditPlan) -> dict[str, object]:
     """Every setting of a plan as plain data."""
-    shared = {k: v for k, v in attrs.asdict(plan.pipeline).items() if k in SHARED}
+    shared = {k: v for k, v in as_tables(plan.pipeline).items() if k in SHARED}
     clips = {name: str(path) for name, path in plan.clips.items()}
-    return {**shared, "motion": attrs.asdict(plan.motion), "timing": attrs.asdict(plan.timing), "clips": clips}
+    return {**shared, "motion": as_tables(plan.motion), "timing": attrs.asdict(plan.timing), "clips": clips}

@@ -9,8 +9,9 @@ import attrs
 from attrs.validators import ge, gt, in_, instance_of
 
 from mmfa_components.geometry.curves import Key
-from mmfa_components.geometry.edit import Channel, MotionEdit
-from pipelines.config.schema import Cache, Engine, Face, Job, Output, Part, Plan, Provenance
+from mmfa_components.geometry.edit import Channel, FieldEdit, MotionEdit
+from mmfa_components.records import HEAD, MotionKind
+from pipelines.config.schema import REST, Cache, Engine, Face, Job, Output, Part, Plan, Provenance, part
 
 Ease = Literal["linear", "in", "out", "in_out", "hold"]
 Taken = Literal["source", "relative", "absolute"]
@@ -88,6 +89,8 @@ class MotionTable:
     """One table an attribute. reference: neutral frame of the driving clip, "auto" or its number.
 
     latent: units of the expression VAE's latent space by number, and by how many standard deviations the expression is moved along them.
+    fields: every other table, for animators whose motion is not that of a head: the name of a field of their motion, taken as the
+    expression is.
     """
 
     reference: str | int = "auto"
@@ -103,11 +106,25 @@ class MotionTable:
     eyes: RegionTable = attrs.field(factory=RegionTable)
     mouth: RegionTable = attrs.field(factory=RegionTable)
     latent: dict[str, float] = attrs.field(factory=dict)
+    fields: dict[str, ExpressionTable] = attrs.field(factory=dict, metadata={REST: True})
 
-    def edit(self) -> MotionEdit:
-        """As geometry takes it."""
-        names = [f.name for f in attrs.fields(MotionEdit)]
-        return MotionEdit(**{name: _channel(getattr(self, name)) for name in names})
+    def edit(self, kind: MotionKind = HEAD) -> MotionEdit | FieldEdit:
+        """As geometry takes it, for a kind of motion. Tables that are no field of it are left out; see ``strangers``."""
+        if kind.edits == "head":
+            return MotionEdit(**{name: _channel(getattr(self, name)) for name in ATTRIBUTES})
+        given = {name: getattr(self, name) for name in ATTRIBUTES if getattr(self, name) != getattr(MotionTable(), name)}
+        tables = {**given, **self.fields}
+        return FieldEdit({name: _channel(tables[name]) for name in kind.fields if name in tables})
+
+    def strangers(self, kind: MotionKind) -> dict[str, tuple[str, ...]]:
+        """Tables that say something of what a kind of motion does not have, each with the names that it could have."""
+        if kind.edits == "head":
+            return dict.fromkeys(self.fields, (*ATTRIBUTES, "reference", "latent"))
+        given = [name for name in ATTRIBUTES if getattr(self, name) != getattr(MotionTable(), name)]
+        return {name: kind.fields for name in (*given, *self.fields) if name not in kind.fields}
+
+
+ATTRIBUTES = tuple(f.name for f in attrs.fields(MotionEdit))
 
 
 def _channel(table: Any) -> Channel:
@@ -147,8 +164,8 @@ class EditPipeline:
     description: str = ""
     inputs: EditInputs = attrs.field(factory=EditInputs)
     face: Face = attrs.field(factory=Face)
-    animator: Part = attrs.field(factory=lambda: Part("mmfa"))
-    vae: Part = attrs.field(factory=lambda: Part("mmfa"))
+    animator: Part = part("animator")
+    vae: Part = part("expression_vae")
     motion: MotionTable = attrs.field(factory=MotionTable)
     timing: Timing = attrs.field(factory=Timing)
     output: Output = attrs.field(factory=Output)
@@ -172,14 +189,10 @@ class EditJob(Job):
 
 @attrs.frozen
 class EditPlan(Plan):
-    """A checked pipeline. ``pipeline``: the tables shared with reenact.  clips: files by name."""
+    """A checked pipeline. ``pipeline``: the tables shared with reenact.  clips: files by name.  edit: what ``motion`` asks for."""
 
     motion: MotionTable = attrs.field(factory=MotionTable)
     timing: Timing = attrs.field(factory=Timing)
     clips: dict[str, Path] = attrs.field(factory=dict)
-    vae: Part = attrs.field(factory=lambda: Part("mmfa"))
-
-    @property
-    def edit(self) -> MotionEdit:
-        """The edit."""
-        return self.motion.edit()
+    vae: Part = part("expression_vae")
+    edit: MotionEdit | FieldEdit = attrs.field(factory=MotionEdit)

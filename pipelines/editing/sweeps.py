@@ -7,8 +7,9 @@ from collections.abc import Iterator
 import torch
 
 from mmfa_components.geometry.curves import Key
-from mmfa_components.geometry.edit import Channel, MotionEdit, edit_motion
-from mmfa_components.records import Motion
+from mmfa_components.geometry.edit import Channel, MotionEdit, apply_edit
+from mmfa_components.geometry.transfer import neutral_pose
+from mmfa_components.records import HEAD, Record
 from pipelines.editing.grid_run import Faces, Row, picture_of, walk_frames
 from pipelines.editing.grid_schema import CanonicalPipeline, SweepPipeline
 from pipelines.stages.encode import Portrait
@@ -35,16 +36,14 @@ def sweep_rows(tables: SweepPipeline, faces: Faces) -> Iterator[Row]:
             yield Row(name, face, motions, captions, walk, group, first)
 
 
-def _turned(face: Portrait, name: str, keys: list[Key], times: torch.Tensor, values: str) -> Motion:
+def _turned(face: Portrait, name: str, keys: list[Key], times: torch.Tensor, values: str) -> Record:
     channel = Channel("curve" if values == "constant" else "whole", keys=tuple(keys))
-    return edit_motion(face.motion, MotionEdit(**{name: channel}), {}, times)
+    return apply_edit(face.motion, MotionEdit(**{name: channel}), {}, times, HEAD)
 
 
 def canonical_rows(tables: CanonicalPipeline, faces: Faces) -> Iterator[Row]:
     """For every face one row: the picture, then the canonical keypoints without pose and expression (x = s x_c)."""
     for shot, face in faces.items():
-        own = face.motion
-        motion = Motion(
-            torch.eye(3)[None].to(own.rotation), own.scale.new_full((1,), tables.canonical.scale), own.translation * 0, own.expression
-        )  # fmt: skip
+        scaled = MotionEdit(scale=Channel("constant", value=tables.canonical.scale))
+        motion = apply_edit(neutral_pose(face.motion, HEAD), scaled, {}, torch.zeros(1), HEAD)
         yield Row(shot.name, face, motion, ("canonical",), None, "", (("source", picture_of(face)),), neutral=True)

@@ -10,7 +10,8 @@ import attrs
 import torch
 from torch import Tensor
 
-from mmfa_components.geometry.edit import MotionEdit, Take
+from mmfa_components.geometry.edit import FieldEdit, MotionEdit, Take
+from mmfa_components.records import MotionKind
 from pipelines.editing.schema import Timing
 from pipelines.media import MediaInfo
 from pipelines.runs.clips import Clip
@@ -45,7 +46,7 @@ class Timeline:
         return stamps
 
 
-def timeline_of(source: Source, driving: Clip | None, others: Sequence[Source], edit: MotionEdit, timing: Timing) -> Timeline:
+def timeline_of(source: Source, driving: Clip | None, others: Sequence[Source], edit: MotionEdit | FieldEdit, timing: Timing) -> Timeline:
     """The timeline of a result: the driving clip's, else a source video's, else as long as ``timing`` says."""
     leader = driving if driving is not None else source if isinstance(source, Clip) else None
     if leader is not None:
@@ -64,6 +65,7 @@ class Follower:
     clip: Source
     rows: Tensor  # (N,) its frame for each frame of the result
     references: References | None  # None of a picture
+    kind: MotionKind
     radius: int
 
     @property
@@ -77,16 +79,21 @@ class Follower:
             return Take(self.clip.motion, self.clip.motion)
         rows = self.rows[start:stop]
         low, high = int(rows.min()), int(rows.max()) + 1
-        motion = read_motion(self.clip.motion, low, high, self.radius, self.clip.framing.stretch)[rows - low]
+        motion = read_motion(self.clip.motion, low, high, self.kind, self.radius, self.clip.framing.stretch)[rows - low]
         return Take(motion, self.references.at(rows))
 
 
-def follow(clip: Source, line: Timeline, leads: bool, reference: str | int, smooth: float, beyond: str) -> Follower:
-    """``clip`` at the times of ``line``. leads: the line is the clip's own.  Raises ConfigError for a reference that is no frame of it."""
+def follow(
+    clip: Source, line: Timeline, kind: MotionKind, leads: bool, reference: str | int, smooth: float, beyond: str
+) -> Follower:
+    """``clip`` at the times of ``line``. kind: of its motion.  leads: the line is the clip's own.
+
+    Raises ConfigError for a reference that is no frame of it.
+    """
     if isinstance(clip, Portrait):
-        return Follower(clip, torch.zeros(line.frames, dtype=torch.long), None, 0)
+        return Follower(clip, torch.zeros(line.frames, dtype=torch.long), None, kind, 0)
     radius = smoothing_radius(smooth, float(clip.info.rate))
-    found = find_references(clip.motion, clip.track, clip.framing.stretch, reference, str(clip.path), radius, clip.neutral)
+    found = find_references(clip.motion, clip.track, clip.framing.stretch, reference, str(clip.path), kind, radius, clip.neutral)
     rows = torch.arange(line.frames)
     if not leads:
         own = seconds_of(clip.times, clip.frames, clip.info.time_base)
@@ -94,7 +101,7 @@ def follow(clip: Source, line: Timeline, leads: bool, reference: str | int, smoo
         if beyond == "loop":
             at = at % (_length(clip) or 1.0)
         rows = frames_shown(own, at)
-    return Follower(clip, rows.clamp(0, clip.frames - 1), found, radius)
+    return Follower(clip, rows.clamp(0, clip.frames - 1), found, kind, radius)
 
 
 def _length(clip: Source) -> float:

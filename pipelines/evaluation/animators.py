@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from mmfa_components.records import Motion
+from mmfa_components.records import Record
 from mmfa_components.registry import Registry
 from pipelines.config.schema import Part, Pipeline
 from pipelines.engines import ENGINES
@@ -19,6 +19,7 @@ from pipelines.runs.progress import Progress
 from pipelines.stages.encode import FrameUnit, Portrait, encode_frame
 from pipelines.stages.render import RenderUnit, render_span
 from pipelines.stages.store import Store
+from pipelines.stages.transfer import Carry
 
 T = TypeVar("T")
 
@@ -54,15 +55,15 @@ class Runner:
             self._portraits.pop(next(iter(self._portraits)))
         return _once(self._portraits, path, lambda: self.preparation.portrait(path, self.pipeline.face, input_report(path, "image")))
 
-    def frame_as_source(self, clip: Clip, frame: int) -> tuple[Any, Motion]:
-        """Identity and motion (N = 1) of one frame of a clip, through the square its motion is told in."""
-        identity = next(iter(self.engine.map(encode_frame, [FrameUnit(clip.path, frame, clip.square)])))
+    def frame_as_source(self, clip: Clip, frame: int) -> tuple[Any, Record]:
+        """Identity and motion (N = 1) of one frame of a clip."""
+        identity = next(iter(self.engine.map(encode_frame, [FrameUnit(clip.path, frame, clip.track.read(frame, frame + 1), clip.square)])))
         return identity, clip.motion.read(frame, frame + 1)
 
-    def render(self, identity: Any, source: Motion, driving: Motion) -> Tensor:
-        """Crops (N, S, S, 3) uint8 of the identity moved to each row of ``driving``."""
+    def render(self, identity: Any, source: Record, driving: Record, carry: Carry | None = None) -> Tensor:
+        """Crops (N, S, S, 3) uint8 of the identity moved to each row of ``driving``, or to what ``carry`` makes of it."""
         span = self.pipeline.engine.span
-        units = [RenderUnit(i, driving[i : i + span], source, identity) for i in range(0, len(driving), span)]
+        units = [RenderUnit(i, driving[i : i + span], source, identity, carry) for i in range(0, len(driving), span)]
         return torch.cat([part.rgb for part in self.engine.map(render_span, units)])
 
     def close(self) -> None:

@@ -24,6 +24,7 @@ from pipelines.reports.run_report import ErrorReport
 from pipelines.runs.failures import describe
 from pipelines.runs.progress import Progress
 from pipelines.stages.components import fingerprint
+from pipelines.stages.transfer import transfer_facts
 
 JUDGE = {"same": ("akd", "lpips", "psnr"), "cross": ("apd", "csim")}
 """Metrics by which a protocol's worst frames and cases are chosen: the first that is measured."""
@@ -73,7 +74,7 @@ class Cases:
                 for index in self.plan.pairs[number]:
                     portrait = self.plan.portraits[index]
                     self._case("cross", runner, row, clip, portrait, partial(self._cross, runner, row, clip, portrait))
-        if p.control.run and not reference:
+        if p.control.run and not reference and runner.facts.motion.edits == "head":
             for number, portrait in enumerate(self.plan.portraits[: p.control.portraits or None]):
                 clip = self.plan.clips[number % len(self.plan.clips)]
                 self._case("control", runner, row, clip, portrait, partial(self._control, runner, row, clip, portrait))
@@ -88,7 +89,8 @@ class Cases:
     def _cross(self, runner: Runner, row: str, item: Input, portrait: Input) -> tuple[dict[str, Any], Callable[[], dict[str, Tensor]]]:
         clip, cross = runner.clip(item.path), self.plan.pipeline.cross
         _, frames = choose_frames(found_frames(clip), self.plan.pipeline.frames, str(item.path))
-        modes = {n: getattr(cross, n) for n in ("rotation", "translation", "scale", "expression")}
+        modes = transfer_facts(cross.transfer(), runner.facts.motion, "auto")
+        modes.pop("reference")
         decides = {"frames": frames, "clip": clip.report.digest, "portrait": self._digest(portrait.path), "modes": modes, "also": OPENINGS}
         return decides, lambda: self._scene("cross", row, cross_scene(runner, row, item, portrait, frames, cross))
 
@@ -175,11 +177,18 @@ class Cases:
         return self._digests[path]
 
 
-def expected(plan: EvaluatePlan) -> int:
+def without_control(plan: EvaluatePlan, registry: Registry) -> list[str]:
+    """Titles of the animators whose control is not measured: their motion is not that of a head that turns."""
+    motions = {c.title: registry.spec("animator", c.name).motion for c in plan.pipeline.animators}
+    return [title for title, motion in motions.items() if motion is None or motion.edits != "head"]
+
+
+def expected(plan: EvaluatePlan, registry: Registry) -> int:
     """How many cases a plan has."""
     p = plan.pipeline
     animators = len(p.animators)
+    controlled = animators - len(without_control(plan, registry))
     rows = animators + len(REFERENCES)
     count = rows * len(plan.clips) * p.same.run + rows * sum(map(len, plan.pairs)) * p.cross.run
     count += (rows - 1) * len(plan.clips) * p.temporal.run
-    return count + animators * len(plan.portraits[: p.control.portraits or None]) * p.control.run
+    return count + controlled * len(plan.portraits[: p.control.portraits or None]) * p.control.run

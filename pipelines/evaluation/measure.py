@@ -9,7 +9,7 @@ import attrs
 import torch
 from torch import Tensor
 
-from mmfa_components.geometry.transfer import openings
+from mmfa_components.geometry.openings import openings
 from mmfa_components.perception.contour import contour_points
 from mmfa_components.perception.faces import FaceReader
 from mmfa_components.perception.pose import MeshPose

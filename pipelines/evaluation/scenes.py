@@ -8,15 +8,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from mmfa_components.errors import NoFaceError
-from mmfa_components.geometry.transfer import TransferModes, transfer_motion
-from mmfa_components.records import Motion
+from mmfa_components.records import Record
 from pipelines.evaluation.animators import Runner
 from pipelines.evaluation.schema import Cross, Frames, Input
 from pipelines.runs.clips import Clip
 from pipelines.stages.crop import crop_frames
 from pipelines.stages.frames import FrameSource
 from pipelines.stages.store import iterate
-from pipelines.stages.transfer import find_reference
+from pipelines.stages.transfer import Carry, find_reference, modes_of
 
 SIDE = 256
 """Side in pixels at which everything is measured, whatever the animator's own."""
@@ -89,10 +88,10 @@ def cross_scene(runner: Runner, row: str, item: Input, portrait: Input, frames: 
     source = crop_frames(made.rgb[None], made.square, SIDE, torch.device("cpu")).rgb
     if row in REFERENCES:
         return Scene(source, driving, _reference(row, source, driving), frames)
-    reference = find_reference(clip.motion, clip.track, "auto", str(item.path))
-    modes = TransferModes(cross.rotation, cross.scale, cross.translation, cross.expression)
-    motion = transfer_motion(made.motion, _rows(clip, frames), clip.motion.read(reference, reference + 1), modes)
-    return Scene(source, driving, _results(runner.render(made.identity, made.motion, motion)), frames)
+    kind = runner.facts.motion
+    reference = find_reference(clip.motion, clip.track, "auto", str(item.path), kind)
+    carry = Carry(clip.motion.read(reference, reference + 1), modes_of(cross.transfer(), kind))
+    return Scene(source, driving, _results(runner.render(made.identity, made.motion, _rows(clip, frames), carry)), frames)
 
 
 def clip_crops(clip: Clip, frames: tuple[int, ...]) -> Tensor:
@@ -120,5 +119,6 @@ def _reference(row: str, source: Tensor, driving: Tensor) -> Tensor:
     return source.expand_as(driving) if row == SOURCE_REPEATED else driving
 
 
-def _rows(clip: Clip, frames: tuple[int, ...]) -> Motion:
-    return Motion.concatenate([clip.motion.read(f, f + 1) for f in frames])
+def _rows(clip: Clip, frames: tuple[int, ...]) -> Record:
+    rows: Record = type(clip.motion.read(0, 1)).concatenate([clip.motion.read(f, f + 1) for f in frames])
+    return rows

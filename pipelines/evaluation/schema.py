@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 from attrs.validators import ge, gt, in_, instance_of, le
 
-from pipelines.config.schema import Cache, Engine, Face, TransferMode
+from pipelines.config.schema import REST, Cache, Engine, Face, Transfer, TransferMode
 
 FREE = ("psnr", "ssim", "akd", "apd")
 """Metrics that need no weights file that is not shipped."""
@@ -36,7 +36,7 @@ class Candidate:
     weights: weights files by name, of this row alone, over those of the table [weights].
     """
 
-    name: str = "mmfa"
+    name: str = ""
     label: str = ""
     options: dict[str, Any] = attrs.field(factory=dict)
     weights: dict[str, str] = attrs.field(factory=dict)
@@ -70,16 +70,19 @@ class Same:
 class Cross:
     """Cross-identity protocol: frames of each clip drive portraits of other people.
 
-    portraits_per_clip: how many portraits each clip drives, in turn through the list; 0 is all.  rotation to expression: as in [transfer]
+    portraits_per_clip: how many portraits each clip drives, in turn through the list; 0 is all.  default, amount, fields: as in [transfer]
     of batch_reenact.toml, against the most neutral frame of the clip where "relative".
     """
 
     run: bool = True
     portraits_per_clip: int = attrs.field(default=1, validator=ge(0))
-    rotation: TransferMode = "absolute"
-    translation: TransferMode = "absolute"
-    scale: TransferMode = "absolute"
-    expression: TransferMode = "absolute"
+    default: TransferMode = "absolute"
+    amount: dict[str, float] = attrs.field(factory=dict)
+    fields: dict[str, TransferMode] = attrs.field(factory=dict, metadata={REST: True})
+
+    def transfer(self) -> Transfer:
+        """As the table [transfer] says it."""
+        return Transfer(self.default, "auto", self.amount, self.fields)
 
 
 @attrs.frozen

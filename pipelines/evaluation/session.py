@@ -15,8 +15,9 @@ from mmfa_components.errors import OutputError, reason_of
 from mmfa_components.perception.faces import FaceReader
 from mmfa_components.perception.pose import MeshPose
 from mmfa_components.registry import Registry
+from pipelines.config.schema import as_tables
 from pipelines.evaluation.animators import Runner, pipeline_of
-from pipelines.evaluation.cases import Cases, Failure, expected
+from pipelines.evaluation.cases import Cases, Failure, expected, without_control
 from pipelines.evaluation.control import ControlResult, summarise
 from pipelines.evaluation.differences import differences_table
 from pipelines.evaluation.following import following_table
@@ -72,8 +73,8 @@ def evaluate(plan: EvaluatePlan, registry: Registry, console: Console) -> Evalua
     """
     pipeline, start = plan.pipeline, time.monotonic()
     folder = writable_folder(Path(pipeline.output.folder))
-    report = EvaluateReport(str(plan.origin), attrs.asdict(pipeline))
-    with make_progress(pipeline_of(pipeline, pipeline.animators[0]), console, expected(plan)) as progress:
+    report = EvaluateReport(str(plan.origin), as_tables(pipeline))
+    with make_progress(pipeline_of(pipeline, pipeline.animators[0]), console, expected(plan, registry)) as progress:
         progress.start("load metrics", None)
         instruments = make_instruments(plan, registry)
         report.device = str(instruments.device)
@@ -85,7 +86,7 @@ def evaluate(plan: EvaluatePlan, registry: Registry, console: Console) -> Evalua
             progress.say("stopping: finished cases are kept; run the same command again to go on")
         progress.start("make tables", None)
         report.failures, report.cases, report.measured_before = cases.failures, len(cases.found), cases.again
-        summarise_all(plan, instruments, cases.found, report)
+        summarise_all(plan, registry, instruments, cases.found, report)
     report.wall = round(time.monotonic() - start, 2)
     _write(plan, report, cases.found, instruments, folder)
     _say(console, report)
@@ -113,7 +114,9 @@ def _measure(plan: EvaluatePlan, registry: Registry, cases: Cases, progress: Pro
             runner.close()
 
 
-def summarise_all(plan: EvaluatePlan, instruments: Instruments, cases: list[Case], report: EvaluateReport) -> None:
+def summarise_all(
+    plan: EvaluatePlan, registry: Registry, instruments: Instruments, cases: list[Case], report: EvaluateReport
+) -> None:
     """Tables and control results of the cases at hand, into the report."""
     p = plan.pipeline
     titles = [c.title for c in p.animators]
@@ -121,7 +124,7 @@ def summarise_all(plan: EvaluatePlan, instruments: Instruments, cases: list[Case
     compared = [c for c in cases if c.protocol in ("same", "cross")]
     intervals = f"In brackets: 95 % bootstrap interval over clips ({resamples} resamples, all pairs of a clip together; of sets 100, centred)."
     if compared:
-        notes = [*plan.notes, *_counts(plan, compared), intervals, *_crossing(plan)]
+        notes = [*plan.notes, *_counts(plan, compared), intervals, *_crossing(plan), *_uncontrolled(plan, registry)]
         report.tables.append(comparison_table(compared, [*REFERENCES, *titles], instruments.metrics, resamples, seed, notes, plan.title))
     following = following_table(compared, [DRIVING_ITSELF, *titles], resamples, seed, [intervals])
     if following is not None:
@@ -164,8 +167,14 @@ def _crossing(plan: EvaluatePlan) -> list[str]:
     cross = plan.pipeline.cross
     if not cross.run:
         return []
-    modes = ", ".join(f"{n} {getattr(cross, n)}" for n in ("rotation", "translation", "scale", "expression"))
+    named = [f"{name} {mode}" for name, mode in cross.fields.items()]
+    modes = ", ".join([*named, f"{'all else' if named else 'everything'} {cross.default}"])
     return [f"Cross-identity transfer: {modes}. The driving frame itself shows another person: its identity figures are a lower bound."]
+
+
+def _uncontrolled(plan: EvaluatePlan, registry: Registry) -> list[str]:
+    left_out = without_control(plan, registry) if plan.pipeline.control.run else []
+    return [f"Control is not measured for {', '.join(left_out)}: no head turns in this motion."] if left_out else []
 
 
 def _write(plan: EvaluatePlan, report: EvaluateReport, cases: list[Case], instruments: Instruments, folder: Path) -> None:

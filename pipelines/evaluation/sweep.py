@@ -11,7 +11,7 @@ from mmfa_components.errors import NoFaceError
 from mmfa_components.geometry.curves import Key
 from mmfa_components.geometry.edit import Channel, MotionEdit, Take, edit_motion
 from mmfa_components.geometry.rotations import euler_to_matrix, geodesic_degrees
-from mmfa_components.records import Frames, Motion
+from mmfa_components.records import HEAD, Frames, Motion
 from pipelines.evaluation.animators import Runner
 from pipelines.evaluation.measure import Instruments
 from pipelines.evaluation.scenes import resized
@@ -66,7 +66,7 @@ def expression_pair(clip: Clip, instruments: Instruments) -> tuple[int, int, Ten
     Landmarks are compared without the head's pose; only frames within NEAR degrees of the neutral one count. Raises NoFaceError when
     the clip has no second frame.
     """
-    reference = find_reference(clip.motion, clip.track, "auto", str(clip.path))
+    reference = find_reference(clip.motion, clip.track, "auto", str(clip.path), HEAD)
     tracks = list(iterate(clip.track, 256))
     found, points = torch.cat([t.found for t in tracks]), torch.cat([t.points for t in tracks])
     motion = clip.motion.read(0, len(clip.motion))
@@ -92,18 +92,20 @@ def sweep(runner: Runner, instruments: Instruments, portrait: Input, clip: Clip,
     ``images`` (7, 2, 3, 256, 256) uint8, both ends of each sweep, and ``still`` (3, 256, 256) uint8, the unmoved result.
     """
     made = runner.portrait(portrait.path)
+    own = made.motion
+    assert isinstance(own, Motion), "control is measured of heads only"
     neutral, strong, wanted = expression_pair(clip, instruments)
     change = clip.motion.read(strong, strong + 1).expression[0] - clip.motion.read(neutral, neutral + 1).expression[0]
-    base = _render(runner, made.identity, made.motion, made.motion)
+    base = _render(runner, made.identity, own, own)
     base_pose, base_shape = _look(instruments, base)
     if bool(base_pose.isnan().any()):
         raise NoFaceError("shows no face any more when it is rendered unmoved", where=str(portrait.path))
     rows, images, turned = [], [], torch.zeros(control.steps)
     for attribute, values in asked_values(control).items():
-        driving = swept_motion(made.motion, attribute, values, change)
+        driving = swept_motion(own, attribute, values, change)
         moving = values != 0  # the others are the unmoved portrait
         rgb = base.expand(len(values), -1, -1, -1).clone()
-        rgb[moving] = _render(runner, made.identity, made.motion, driving[moving])
+        rgb[moving] = _render(runner, made.identity, own, driving[moving])
         pose, shape = _look(instruments, rgb)
         moved = pose - base_pose  # (steps, 6): yaw, pitch, roll, x, y, log scale
         strength = _strength(shape - base_shape, wanted)

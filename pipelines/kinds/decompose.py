@@ -12,11 +12,11 @@ from rich.console import Console, RenderableType
 from rich.text import Text
 
 from mmfa_components.registry import Registry
-from pipelines.config.components import check_components
+from pipelines.config.components import check_components, named_parts
 from pipelines.config.faults import Faults
 from pipelines.config.inputs import find_files
 from pipelines.config.load import read_pipeline
-from pipelines.config.schema import Cache, Engine, Face, Part, Pipeline
+from pipelines.config.schema import Cache, Engine, Face, Part, Pipeline, as_tables, part
 from pipelines.kinds import Kind, Report
 from pipelines.runs.check import check_engine
 
@@ -43,7 +43,7 @@ class DecomposePipeline:
     description: str = ""
     inputs: Clips = attrs.field(factory=Clips)
     face: Face = attrs.field(factory=Face)
-    animator: Part = attrs.field(factory=lambda: Part("mmfa"))
+    animator: Part = part("animator")
     cache: Cache = attrs.field(factory=Cache)
     engine: Engine = attrs.field(factory=Engine)
     weights: dict[str, str] = attrs.field(factory=dict)
@@ -65,7 +65,7 @@ def load(path: Path, overrides: Sequence[str], registry: Registry) -> DecomposeP
     faults = Faults()
     read = read_pipeline(path, overrides, DecomposePipeline, faults)
     tables = {f.name: getattr(read, f.name) for f in attrs.fields(DecomposePipeline) if f.name not in ("kind", "inputs", "output")}
-    pipeline = Pipeline(**tables)
+    pipeline = named_parts(Pipeline(**tables), registry)
     check_components(pipeline, registry, faults)
     check_engine(pipeline, faults)
     if pipeline.cache.mode != "use":
@@ -80,7 +80,7 @@ def load(path: Path, overrides: Sequence[str], registry: Registry) -> DecomposeP
 
 def facts(plan: DecomposePlan, registry: Registry) -> dict[str, Any]:
     """The plan as plain data."""
-    return {"pipeline": str(plan.origin), "files": [str(f) for f in plan.files], "settings": attrs.asdict(plan.pipeline)}
+    return {"pipeline": str(plan.origin), "files": [str(f) for f in plan.files], "settings": as_tables(plan.pipeline)}
 
 
 def describe(plan: DecomposePlan, registry: Registry) -> RenderableType:

@@ -15,6 +15,7 @@ from mmfa_components.registry import Registry
 from pipelines.config.components import check_components, check_weights
 from pipelines.config.faults import Faults, dotted
 from pipelines.config.load import read_pipeline
+from pipelines.config.schema import as_tables
 from pipelines.config.structuring import structure
 from pipelines.evaluation.schema import EvaluatePipeline, EvaluatePlan, split_label
 from pipelines.evaluation.sources import find_inputs, pair_up
@@ -27,7 +28,7 @@ def load(path: Path, overrides: Sequence[str], registry: Registry) -> EvaluatePl
     from pipelines.stages.components import resolve_device
 
     faults = Faults()
-    pipeline = read_pipeline(path, overrides, EvaluatePipeline, faults)
+    pipeline = _named(read_pipeline(path, overrides, EvaluatePipeline, faults), registry)
     try:
         resolve_device(pipeline.engine.device)
     except MMFAError as error:
@@ -54,6 +55,7 @@ def _check_animators(pipeline: EvaluatePipeline, registry: Registry, faults: Fau
     titles = [c.title for c in pipeline.animators]
     if not titles and not faults.touches("animators"):
         faults.add("animators", "names none", "add a table [[animators]]")
+    _check_cross(pipeline, registry, faults)
     for number, candidate in enumerate(pipeline.animators):
         if titles.index(candidate.title) != number:
             faults.add(f"animators[{number}].label", f"{candidate.title!r} is the name of two rows", "give each animator its own label")
@@ -65,6 +67,22 @@ def _check_animators(pipeline: EvaluatePipeline, registry: Registry, faults: Fau
             for prefix in ("animator.", "weights."):
                 where = f"animators[{number}].{where.removeprefix('animator.')}" if fault.where.startswith(prefix) else where
             faults.add(where, fault.what, fault.fix)
+
+
+def _named(pipeline: EvaluatePipeline, registry: Registry) -> EvaluatePipeline:
+    """The pipeline with the name of the default animator where a row names none."""
+    rows = (c if c.name else attrs.evolve(c, name=registry.default("animator")) for c in pipeline.animators)
+    return attrs.evolve(pipeline, animators=tuple(rows))
+
+
+def _check_cross(pipeline: EvaluatePipeline, registry: Registry, faults: Faults) -> None:
+    """Note fields that the motion of none of the animators has; a field that only some have counts for these."""
+    known = {c.name: registry.components.get(("animator", c.name)) for c in pipeline.animators}
+    fields = [name for spec in known.values() if spec and spec.motion for name in spec.motion.fields]
+    for name in pipeline.cross.fields if fields else ():
+        if name not in fields:
+            own = (f.name for f in attrs.fields(type(pipeline.cross)) if f.name != "fields")
+            faults.add(f"cross.{name}", "no such key here", did_you_mean(name, {*fields, *own}))
 
 
 def _check_metrics(pipeline: EvaluatePipeline, registry: Registry, faults: Faults) -> None:
@@ -109,7 +127,7 @@ def facts(plan: EvaluatePlan, registry: Registry) -> dict[str, Any]:
         "clips": [str(c.path) for c in plan.clips],
         "portraits": [str(p.path) for p in plan.portraits],
         "pairs": sum(len(p) for p in plan.pairs),
-        "settings": attrs.asdict(plan.pipeline),
+        "settings": as_tables(plan.pipeline),
     }
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console, RenderableType
 from rich.text import Text
 
+from mmfa_components.records import MotionKind
 from mmfa_components.registry import Registry
 from pipelines.editing.grid_plan import load_grid, needs_vae, plain
 from pipelines.editing.grid_schema import GridPlan, InterpolatePipeline
@@ -53,9 +54,9 @@ def run(plan: GridPlan, registry: Registry, console: Console) -> Report:
         part = plan.tables.vae
         vae = registry.build("expression_vae", part.name, part.options, registry.context("cpu", torch.float32, weights), "vae")
 
-    def rows(faces: Faces) -> list[Row]:
+    def rows(faces: Faces, kind: MotionKind) -> list[Row]:
         with torch.inference_mode():
-            return list(interpolate_rows(plan.tables, faces, plan.pairs, plan.shots, vae))
+            return list(interpolate_rows(plan.tables, faces, kind, plan.pairs, plan.shots, vae))
 
     note = NOTE if vae is not None else "synthetic; expressions on a straight line between features"
     return run_grid(plan, registry, console, rows, note)

@@ -40,7 +40,7 @@ def run(plan: GridPlan, registry: Registry, console: Console) -> Report:
     from pipelines.editing.grid_run import run_grid
     from pipelines.editing.sweeps import sweep_rows
 
-    return run_grid(plan, registry, console, lambda faces: sweep_rows(plan.tables, faces), NOTE)
+    return run_grid(plan, registry, console, lambda faces, kind: sweep_rows(plan.tables, faces), NOTE)
 
 
 KIND = Kind(load, describe, facts, run)

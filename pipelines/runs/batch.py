@@ -5,14 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import attrs
 import torch
 from torch import Tensor
 
-from mmfa_components.geometry.transfer import transfer_motion
-from mmfa_components.records import Motion
+from mmfa_components.records import Record
 from pipelines.config.schema import Face, Job, Plan
 from pipelines.engines.base import Engine
 from pipelines.media import probe
@@ -32,7 +30,7 @@ from pipelines.stages.framing import made_up
 from pipelines.stages.motion_file import RecordRows, motion_beside, write_result_motion
 from pipelines.stages.references import References, find_references
 from pipelines.stages.render import RenderUnit
-from pipelines.stages.transfer import modes_of, read_motion, smoothing_radius
+from pipelines.stages.transfer import Carry, modes_of, read_motion, smoothing_radius
 from pipelines.stages.worker import Stopped
 
 
@@ -123,12 +121,12 @@ class Batch:
     def _write(self, job: Job, report: JobReport, source: Portrait | Clip, clip: Clip) -> int:
         pipeline, output = self.plan.pipeline, self.plan.pipeline.output
         radius = smoothing_radius(pipeline.face.smooth, float(clip.info.rate))
-        reference = find_references(
-            clip.motion, clip.track, clip.framing.stretch, job_reference(pipeline, job), str(job.driving), radius, clip.neutral
-        )
+        kind = self.engine.facts.motion
+        wanted = job_reference(pipeline, job)
+        reference = find_references(clip.motion, clip.track, clip.framing.stretch, wanted, str(job.driving), kind, radius, clip.neutral)
         report.reference = reference.main
         report.references = list(reference.frames) if len(reference.frames) > 1 else []
-        moments = choose_moments(clip.motion, report.reference)
+        moments = choose_moments(clip.motion, report.reference, kind)
         notes = {
             "key": report.key,
             "frames": clip.frames,
@@ -147,25 +145,27 @@ class Batch:
             shown_rows(source, clip) if isinstance(source, Clip) else torch.empty(0, dtype=torch.long), report.warnings.append,
         )  # fmt: skip
         self.progress.start(f"{job.source.name} moved by {job.driving.name}", clip.frames)
-        report.seconds = write_film(self.engine, film, self._units(source, clip, reference, radius), source, output)
-        if output.motion:
-            moved = RecordRows(Motion.concatenate([unit.driving for unit in self._units(source, clip, reference, radius)]))
-            write_result_motion(motion_beside(job.output), moved, times, info, self.engine.facts, source.square, job.driving.name)
+        moved: list[Record] | None = [] if output.motion else None
+        report.seconds = write_film(self.engine, film, self._units(source, clip, reference, radius), source, output, moved)
+        if moved:
+            rows = RecordRows(kind.record.concatenate(moved))
+            write_result_motion(motion_beside(job.output), rows, times, info, self.engine.facts, source.square, job.driving.name)
         return clip.frames
 
     def _units(self, source: Portrait | Clip, clip: Clip, reference: References, radius: int) -> Iterator[RenderUnit]:
-        modes, span = modes_of(self.plan.pipeline.transfer), self.plan.pipeline.engine.span
+        span, kind = self.plan.pipeline.engine.span, self.engine.facts.motion
+        modes = modes_of(self.plan.pipeline.transfer, kind)
         shown = shown_rows(source, clip) if isinstance(source, Clip) else torch.empty(0, dtype=torch.long)
         for start in range(0, clip.frames, span):
             stop = min(start + span, clip.frames)
-            driving = read_motion(clip.motion, start, stop, radius, clip.framing.stretch)
+            driving = read_motion(clip.motion, start, stop, kind, radius, clip.framing.stretch)
+            carry = Carry(reference.rows(start, stop), modes)
             if isinstance(source, Clip):
+                own_radius = smoothing_radius(self.plan.pipeline.face.smooth, float(source.info.rate))
                 rows = shown[start:stop]
-                own = source.own_motion(rows, smoothing_radius(self.plan.pipeline.face.smooth, float(source.info.rate)))
-                identity: Any = source_frames(source, rows)
+                yield RenderUnit(start, driving, source.own_motion(rows, kind, own_radius), source_frames(source, rows), carry)
             else:
-                own, identity = source.motion, source.identity
-            yield RenderUnit(start, transfer_motion(own, driving, reference.rows(start, stop), modes), own, identity)
+                yield RenderUnit(start, driving, source.motion, source.identity, carry)
 
     # ---- inputs, each prepared once ------------------------------------------------------------------------------
     def input(self, path: Path) -> InputReport:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import attrs
+
 from mmfa_components.errors import ConfigError, did_you_mean
+from mmfa_components.records import MotionKind
 from mmfa_components.registry import Registry
-from pipelines.config.components import Use, check_components
+from pipelines.config.components import Use, check_components, motion_in_use
 from pipelines.config.faults import Faults
 from pipelines.config.inputs import suffix_of
-from pipelines.config.schema import Engine, Pipeline
+from pipelines.config.schema import Engine, Pipeline, Transfer
 from pipelines.engines import ENGINES
 from pipelines.media import check_codec
 from pipelines.runs.sealing import check_provenance
@@ -21,10 +24,27 @@ def check_pipeline(pipeline: Pipeline, registry: Registry, faults: Faults) -> li
     uses = check_components(pipeline, registry, faults)
     _check_choice(pipeline.face.select, "largest", "face.select", faults)
     _check_choice(pipeline.transfer.reference, "auto", "transfer.reference", faults)
+    motion = motion_in_use(uses)
+    if motion is not None:
+        check_transfer(pipeline.transfer, motion, "transfer", faults)
     _check_output(pipeline, faults)
     check_engine(pipeline, faults)
     _check_provenance(pipeline, faults)
     return uses
+
+
+def check_transfer(transfer: Transfer, kind: MotionKind, where: str, faults: Faults) -> None:
+    """Note fields that the motion of the chosen animator does not have, and amounts that have no meaning."""
+    for name in transfer.fields:
+        if name not in kind.fields:
+            known = (*kind.fields, *(f.name for f in attrs.fields(Transfer) if f.name != "fields"))
+            faults.add(f"{where}.{name}", "no such key here", did_you_mean(name, known))
+    for name in transfer.amount:
+        if name not in kind.fields:
+            faults.add(f"{where}.amount.{name}", "this animator's motion has no such field", did_you_mean(name, kind.fields))
+        elif transfer.mode(name) == "source" and name not in kind.zeroed:
+            fix = 'take it "relative" or "absolute"'
+            faults.add(f"{where}.amount.{name}", "a multiple of what comes from the source has no meaning", fix)
 
 
 def _check_choice(value: str | int, word: str, where: str, faults: Faults) -> None:

@@ -14,7 +14,7 @@ from cache import CacheKey
 from mmfa_components.errors import MediaError
 from mmfa_components.geometry.placing import placed
 from mmfa_components.geometry.track import ranges_of
-from mmfa_components.records import FaceTrack, Motion, Timestamps
+from mmfa_components.records import FaceTrack, Motion, MotionKind, Record, Timestamps
 from pipelines.config.schema import Face
 from pipelines.engines.base import Engine
 from pipelines.media import MediaInfo, content_digest, probe, require_video
@@ -59,10 +59,10 @@ class Clip:
         """The square (4,) whose units the motion is told in, of the first shot."""
         return self.framing.base[0]
 
-    def own_motion(self, rows: Tensor, radius: int = 0) -> Motion:
+    def own_motion(self, rows: Tensor, kind: MotionKind, radius: int = 0) -> Record:
         """Motion of frames ``rows`` (n,), which rise or repeat, as a source: seen through the squares of ``framing.view``."""
         low, high = int(rows[0]), int(rows[-1]) + 1
-        motion = read_motion(self.motion, low, high, radius, self.framing.stretch)[rows - low]
+        motion = read_motion(self.motion, low, high, kind, radius, self.framing.stretch)[rows - low]
         return placed(motion, self.framing.base[rows], self.framing.view[rows])
 
 
@@ -91,7 +91,8 @@ class Preparation:
         require_video(info)
         watch = Stopwatch()
         track, times = self._track(path, info, face, report, watch)
-        framing = frame_clip(iterate(track, self.span), face.crop_ratio, info.width, info.height)
+        placeable = issubclass(self.engine.facts.motion.record, Motion)  # its motion can be told in another square's units
+        framing = frame_clip(iterate(track, self.span), face.crop_ratio, info.width, info.height, placeable)
         flags = [(rows.found, rows.usable) for rows in iterate(track, self.span)]
         seen, used = (torch.cat(part) for part in zip(*flags, strict=True))
         report.lost, report.bridged = ranges_of(~used), ranges_of(used & ~seen)
@@ -137,7 +138,7 @@ class Preparation:
     def _motion(self, path: Path, face: Face, track: Any, times: Any, framing: Framing, report: InputReport, watch: Stopwatch) -> Any:
         facts = self.engine.facts
         options = {**_face_options(face), "margin": MARGIN, "crop_size": facts.crop_size, "framing": FRAMING_VERSION}
-        key = CacheKey.of(facts.motion, facts.all(), options, report.digest, path.name, facts.precision)
+        key = CacheKey.of(facts.motion.record, facts.all(), options, report.digest, path.name, facts.precision)
         stored = self.store.get(key)
         report.cached["motion"] = stored is not None and stored[1]
         if stored is not None:
@@ -155,17 +156,18 @@ class Preparation:
                 watch.add(span.seconds)
                 yield span
 
-        def make() -> Iterator[Motion]:
+        def make() -> Iterator[Record]:
             self.progress.start(f"decompose {path.name}", len(track))
             return fill_gaps(timed(), face.max_gap)
 
-        return self.store.fill(key, facts.motion, make)
+        return self.store.fill(key, facts.motion.record, make)
 
 
 def source_frames(clip: Clip, rows: Tensor) -> SourceFrames:
-    """Frames ``rows`` (n,) of a clip to animate, each through its square of ``framing.view``."""
+    """Frames ``rows`` (n,), which rise or repeat, of a clip to animate, each through its square of ``framing.view``."""
     numbers = tuple(int(r) for r in rows)
-    return SourceFrames(clip.path, numbers, clip.framing.view[rows], timestamp(clip.times, numbers[0]))
+    track = clip.track.read(numbers[0], numbers[-1] + 1)[rows - numbers[0]]
+    return SourceFrames(clip.path, numbers, track, clip.framing.view[rows], timestamp(clip.times, numbers[0]))
 
 
 def timestamp(times: Any, frame: int) -> int:

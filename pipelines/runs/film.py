@@ -10,6 +10,7 @@ import attrs
 import torch
 from torch import Tensor
 
+from mmfa_components.records import Record
 from pipelines.config.schema import Output
 from pipelines.engines.base import Engine
 from pipelines.media import VideoWriter, write_image
@@ -44,8 +45,18 @@ class Film:
     warn: Callable[[str], None] = attrs.field(default=lambda text: None)
 
 
-def write_film(engine: Engine, film: Film, units: Iterable[RenderUnit], source: Portrait | Clip, output: Output) -> dict[str, float]:
-    """Render ``units`` and write them; gives the seconds by stage. Raises MediaError or OutputError; then no file is left."""
+def write_film(
+    engine: Engine,
+    film: Film,
+    units: Iterable[RenderUnit],
+    source: Portrait | Clip,
+    output: Output,
+    moved: list[Record] | None = None,
+) -> dict[str, float]:
+    """Render ``units`` and write them; gives the seconds by stage. Raises MediaError or OutputError; then no file is left.
+
+    moved: a list that the motions of the spans are added to.
+    """
     crop = engine.facts.crop_size
     if output.frame == "crop":
         width = height = crop
@@ -63,6 +74,8 @@ def write_film(engine: Engine, film: Film, units: Iterable[RenderUnit], source: 
             first = 0
             for span in engine.map(render_span, units):
                 watch.add(span.seconds)
+                if moved is not None:
+                    moved.append(span.motion)
                 for part in torch.split(span.rgb, chunk_length(len(span.rgb), width, height)):
                     with watch.stage("paste"):
                         frames = part if output.frame == "crop" else _paste(source, part, first, film.shown, backgrounds)

@@ -17,6 +17,7 @@ from pipelines.remote import is_uploaded, read_marker
 from pipelines.reports import InputReport
 from pipelines.runs.sealing import seal_facts
 from pipelines.stages.components import Facts
+from pipelines.stages.transfer import transfer_facts
 
 RESULTS_VERSION = 2
 """Raised whenever the stages change what comes out for the same inputs and options."""
@@ -44,7 +45,7 @@ def job_key(pipeline: Pipeline, job: Job, facts: Facts, source_digest: str, driv
         "components": facts.all(),
         "precision": facts.precision,
         "face": {k: face[k] for k in ("select", "max_gap", "crop_ratio", "min_score", "smooth")},
-        "transfer": {**attrs.asdict(pipeline.transfer), "reference": job_reference(pipeline, job)},
+        "transfer": transfer_facts(pipeline.transfer, facts.motion, job_reference(pipeline, job)),
         "output": output_facts(output),
         **({"provenance": seal_facts(pipeline.provenance)} if pipeline.provenance.certificate else {}),
     }

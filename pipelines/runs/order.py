@@ -5,21 +5,35 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 from mmfa_components.errors import MMFAError
-from pipelines.config.schema import Face, Job
+from pipelines.config.schema import Face, Job, Plan
+from pipelines.engines.base import Engine
 from pipelines.media import MediaInfo, probe
+from pipelines.reports.run_report import JobReport, RunReport
 from pipelines.runs.job_keys import job_face
 from pipelines.runs.parallel import run_steps
+from pipelines.runs.progress import Progress
 from pipelines.runs.steps import Step, Steps
 from pipelines.stages.worker import Stopped
 
-if TYPE_CHECKING:
-    from pipelines.runs.batch import Batch
-
 LOOKERS = 8
 """Threads that look at input files."""
+
+
+class Jobs(Protocol):
+    """What is ordered here: a batch; see pipelines.runs.batch.Batch for what its members are."""
+
+    plan: Plan
+    engine: Engine
+    progress: Progress
+    report: RunReport
+
+    def job(self, number: int) -> None: ...
+    def clip(self, path: Path, face: Face) -> Any: ...
+    def input(self, path: Path) -> Any: ...
+    def is_finished(self, job: Job, report: JobReport) -> bool: ...
 
 
 def by_source(jobs: Sequence[Job]) -> list[int]:
@@ -30,7 +44,7 @@ def by_source(jobs: Sequence[Job]) -> list[int]:
     return [number for group in groups.values() for number in group]
 
 
-def run_in_parallel(batch: Batch) -> None:
+def run_in_parallel(batch: Jobs) -> None:
     """Look at all inputs, leave out what is finished, then run the rest with several clips and results in flight."""
     jobs, engine = batch.plan.jobs, batch.engine
     infos = _look(batch)
@@ -64,7 +78,7 @@ def run_in_parallel(batch: Batch) -> None:
     run_steps(steps, work, engine.jobs_at_once, engine.stop)
 
 
-def _look(batch: Batch) -> dict[Path, MediaInfo]:
+def _look(batch: Jobs) -> dict[Path, MediaInfo]:
     """Probe and digest every input, and mark the jobs that are finished. Bad inputs are left for their jobs to fail by."""
     jobs, reports = batch.plan.jobs, batch.report.jobs
     batch.progress.start("look at the inputs", None)

@@ -13,8 +13,9 @@ from rich.text import Text
 
 from cache.motion_file import MotionFile, is_motion_file
 from mmfa_components.errors import MMFAError
+from mmfa_components.records import MotionKind
 from mmfa_components.registry import Registry
-from pipelines.config.components import Use, check_components
+from pipelines.config.components import Use, check_components, named_parts
 from pipelines.config.faults import Faults
 from pipelines.config.inputs import make_jobs
 from pipelines.config.load import read_pipeline
@@ -23,6 +24,7 @@ from pipelines.media import probe
 from pipelines.remote import is_staged
 from pipelines.runs.check import check_pipeline
 from pipelines.runs.estimate import assumed_workers, read_speeds, wall_time
+from pipelines.stages.transfer import transfer_facts
 
 MOST_PROBED = 100
 """Input files looked into for a plan; the rest is counted only, so that a plan of thousands of clips is quick."""
@@ -40,7 +42,7 @@ def load_plan(path: Path, overrides: Sequence[str], registry: Registry) -> Plan:
 def load_checked(path: Path, overrides: Sequence[str], registry: Registry) -> tuple[Plan, list[Use]]:
     """As :func:`load_plan`, with the components in use."""
     faults = Faults()
-    pipeline = read_pipeline(path, overrides, Pipeline, faults)
+    pipeline = named_parts(read_pipeline(path, overrides, Pipeline, faults), registry)
     uses = check_pipeline(pipeline, registry, faults)
     jobs = make_jobs(pipeline.inputs, pipeline.output, path.resolve().parent, faults)
     faults.raise_if_any(str(path))
@@ -68,7 +70,7 @@ def facts(plan: Plan, registry: Registry) -> dict[str, Any]:
             "frames_rendered": None if None in moved else sum(moved),
         },
         "estimate": _estimate(plan, inputs),
-        "transfer": attrs.asdict(pipeline.transfer),
+        "transfer": transfer_facts(pipeline.transfer, _motion(pipeline, registry), pipeline.transfer.reference),
         "output": attrs.asdict(pipeline.output),
         "cache": attrs.asdict(pipeline.cache),
         "engine": attrs.asdict(pipeline.engine),
@@ -96,6 +98,12 @@ def describe(plan: Plan, registry: Registry) -> RenderableType:
     return Group(Text(title), jobs, stages, Text(_words(known)))
 
 
+def _motion(pipeline: Pipeline, registry: Registry) -> MotionKind:
+    motion = registry.spec("animator", pipeline.animator.name).motion
+    assert motion is not None, "check_pipeline has seen to it"
+    return motion
+
+
 def _plain(_: Any, __: Any, value: Any) -> Any:
     return str(value) if isinstance(value, Path) else value
 
@@ -107,7 +115,12 @@ def _near(path: str) -> str:
 
 def _words(known: Mapping[str, Any]) -> str:
     work, output, transfer, engine = known["work"], known["output"], known["transfer"], known["engine"]
-    modes = ", ".join(f"{name} {transfer[name]}" for name in ("rotation", "translation", "scale", "expression"))
+    amounts = transfer.get("amount", {})
+    modes = ", ".join(
+        f"{name} {mode}" + (f" x {amounts[name]:g}" if name in amounts else "")
+        for name, mode in transfer.items()
+        if name not in ("reference", "amount")
+    )
     lines = [
         f"clips     {work['clips_decomposed_once_each']}, each followed and decomposed once ({_count(work['frames_decomposed'])} frames)",
         f"portraits {work['portraits_encoded_once_each']}, each encoded once",
@@ -165,7 +178,7 @@ def _inputs(plan: Plan, registry: Registry) -> dict[str, dict[str, Any]]:
         if number < MOST_PROBED and (not is_staged(path) or path.exists()):  # a plan fetches nothing
             try:
                 if path in driving and is_motion_file(path):
-                    entry.update(video=True, frames=len(MotionFile(path, registry.records)))
+                    entry.update(video=True, frames=len(MotionFile(path, registry.records, registry.motions)))
                     continue
                 info = probe(path)
                 entry.update(video=info.kind == "video", frames=info.frames)

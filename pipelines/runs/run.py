@@ -10,13 +10,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import attrs
 from rich.console import Console
 
 from mmfa_components.errors import ConfigError, MMFAError, OutputError, did_you_mean, reason_of
 from mmfa_components.registry import Registry
 from pipelines.config.inputs import output_folder
-from pipelines.config.schema import Pipeline, Plan
+from pipelines.config.schema import Pipeline, Plan, as_tables
 from pipelines.engines import ENGINES
 from pipelines.media import remove_leftovers
 from pipelines.remote import check_writable, is_uploaded, upload
@@ -53,7 +52,7 @@ def run_plan(
         fix = did_you_mean(pipeline.engine.name, ENGINES)
         raise ConfigError(f"no engine is called {pipeline.engine.name!r}", where="engine.name", fix=fix)
     folder = writable_folder(output_folder(pipeline.output))
-    report = RunReport(str(plan.origin), attrs.asdict(pipeline), started=datetime.now(UTC).isoformat(timespec="seconds"))
+    report = RunReport(str(plan.origin), as_tables(pipeline), started=datetime.now(UTC).isoformat(timespec="seconds"))
     report.jobs = [
         JobReport(j.name, str(j.source), str(j.driving), str(j.output)) for j in plan.jobs
     ]

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from mmfa_components.errors import MMFAError
-from mmfa_components.geometry.rotations import geodesic_degrees
-from mmfa_components.records import Motion
+from mmfa_components.geometry.transfer import departure
+from mmfa_components.records import MotionKind, Record
 from pipelines.media import probe, read_image, read_metadata, write_image
 from pipelines.reports.contact_sheet import MOST_ROWS, SheetRow, draw_sheet
 from pipelines.reports.run_report import JobReport
@@ -28,7 +28,7 @@ MOMENTS = 6
 CROP = 256
 
 
-def choose_moments(motion: Stored[Motion], reference: int, count: int = MOMENTS) -> list[int]:
+def choose_moments(motion: Stored[Record], reference: int, kind: MotionKind, count: int = MOMENTS) -> list[int]:
     """Frames worth showing: of each of ``count`` even parts of the clip, its edges left out, the frame farthest from the reference."""
     frames = len(motion)
     start = motion.read(reference, reference + 1)
@@ -41,10 +41,7 @@ def choose_moments(motion: Stored[Motion], reference: int, count: int = MOMENTS)
         low, high = first + edge, last - edge
         stride = max(1, (high - low) // 200)
         part = motion.read(low, min(high, low + 200 * stride))[::stride]
-        turned = geodesic_degrees(start.rotation.expand_as(part.rotation), part.rotation)
-        changed = (part.expression - start.expression).norm(dim=1)
-        distance = turned / 15.0 + changed / changed.max().clamp_min(1e-6)
-        chosen.append(low + stride * int(distance.argmax()))
+        chosen.append(low + stride * int(departure(part, start, kind).argmax()))
     return chosen
 
 

@@ -11,8 +11,8 @@ import torch
 
 from mmfa_components import kinds
 from mmfa_components.errors import ConfigError
-from mmfa_components.kinds import Context
-from mmfa_components.records import Motion, Record
+from mmfa_components.kinds import Context, RegionalAnimator
+from mmfa_components.records import Landmarks, MotionKind
 from mmfa_components.registry import Registry, make_options
 from mmfa_components.weights import WeightsCatalogue, file_digest
 from pipelines.config.schema import Face, Part, Pipeline
@@ -27,16 +27,18 @@ class Facts:
     """What is known of the built components, plain data that can travel to other processes.
 
     detector, landmarks, animator: fingerprints (kind, name, version, options, weights digests, parts).  crop_size: side of the
-    animator's crops in pixels.  motion: its motion record.  device, precision: where and in which dtype it runs.
+    animator's crops in pixels.  motion: what its motion is.  regional: eyes and mouth can move apart from the rest of the face, with this
+    animator and these landmarks.  device, precision: where and in which dtype it runs.
     """
 
     detector: Mapping[str, Any]
     landmarks: Mapping[str, Any]
     animator: Mapping[str, Any]
     crop_size: int
-    motion: type[Record]
+    motion: MotionKind
     device: str
     precision: str
+    regional: bool = False
 
     def all(self) -> tuple[Mapping[str, Any], ...]:
         """The three fingerprints."""
@@ -106,7 +108,7 @@ def resolve_batch(batch: int, device: torch.device) -> int:
 def build_components(pipeline: Pipeline, registry: Registry) -> Components:
     """Build the detector, the landmark network and the animator of a pipeline.
 
-    Raises PluginError, ConfigError or WeightsError; ConfigError when the animator's motion is not a Motion.
+    Raises PluginError, ConfigError or WeightsError; ConfigError when the animator does not say what its motion is.
     """
     device = resolve_device(pipeline.engine.device)
     precision = resolve_precision(pipeline.engine.precision, device)
@@ -115,11 +117,14 @@ def build_components(pipeline: Pipeline, registry: Registry) -> Components:
 
     finder, (detector_print, landmarks_print) = build_finder(pipeline.face, registry, base)
     animator, animator_print = build_described(registry, base, "animator", pipeline.animator, "animator")
-    if animator.motion is not Motion:
-        what = f"its motion is a {animator.motion.__name__}; transfer is defined for Motion"
-        raise ConfigError(what, where=f"animator {pipeline.animator.name!r}", fix="use an animator that gives Motion")
+    spec = registry.spec("animator", pipeline.animator.name)
+    if spec.motion is None:
+        fix = "give its ComponentSpec a MotionKind as motion"
+        raise ConfigError("does not say what its motion is", where=f"animator {spec.name!r}", fix=fix)
+    given = [g for g in registry.spec("landmark_detector", pipeline.face.landmarks.name).gives if issubclass(g, Landmarks)]
+    regional = isinstance(animator, RegionalAnimator) and all(animator.knows_regions(g) for g in given)
     facts = Facts(
-        detector_print, landmarks_print, animator_print, int(animator.crop_size), animator.motion, str(device), precision
+        detector_print, landmarks_print, animator_print, int(animator.crop_size), spec.motion, str(device), precision, regional
     )
     return Components(finder.detector, finder.landmarks, device, animator, facts)
 
@@ -158,8 +163,8 @@ def build_described(registry: Registry, base: Context, kind: str, part: Part, wh
 def fingerprint(registry: Registry, kind: str, name: str, options: Any) -> dict[str, Any]:
     """What decides a component's results: kind, name, version, options; files that options name count by their content."""
     spec = registry.spec(kind, name)
-    values = attrs.asdict(make_options(spec, options, f"{kind}.{name}"))
+    values = attrs.asdict(make_options(spec, options, f"{kind}.{spec.name}"))
     for key, value in values.items():
         if isinstance(value, str) and value and Path(value).is_file():  # its content counts, not where it lies
             values[key] = f"sha256:{file_digest(Path(value))}"
-    return {"kind": kind, "name": name, "version": spec.version, "options": values}
+    return {"kind": kind, "name": spec.name, "version": spec.version, "options": values}

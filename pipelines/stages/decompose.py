@@ -9,10 +9,11 @@ import attrs
 import torch
 from torch import Tensor
 
+from mmfa_components.errors import RecordError
 from mmfa_components.geometry.placing import placed
 from mmfa_components.geometry.shots import ShotFiller
 from mmfa_components.geometry.track import GapFiller
-from mmfa_components.records import FaceTrack, Motion
+from mmfa_components.records import FaceTrack, MotionKind, Record
 from pipelines.stages.crop import crop_frames, crop_landmarks
 from pipelines.stages.worker import Stopwatch, Worker
 
@@ -38,7 +39,7 @@ class DecomposeUnit:
 class DecomposedSpan:
     """Motion of the frames where the face was found (None: in none), on the CPU in float32, which these are, and the stretches."""
 
-    motion: Motion | None
+    motion: Record | None
     found: tuple[bool, ...]
     stretch: tuple[int, ...]
     seconds: dict[str, float] = attrs.field(factory=dict)
@@ -64,21 +65,23 @@ def decompose_span(worker: Worker, unit: DecomposeUnit) -> DecomposedSpan:
                 crops = crop_frames(chunk.rgb[track.found], here, animator.crop_size, worker.device)
                 landmarks = crop_landmarks(track[track.found], here, animator.crop_size, worker.device)
                 motion = animator.decompose(crops, landmarks)
-                parts.append(placed(plain(motion), here, base[track.found]))
+                parts.append(placed(plain(motion, worker.motion), here, base[track.found]))
         worker.done(len(track))
-    joined = Motion.concatenate(parts) if parts else None
+    joined = worker.motion.record.concatenate(parts) if parts else None
     return DecomposedSpan(joined, tuple(unit.track.found.tolist()), unit.stretch, watch.seconds)
 
 
-def fill_gaps(spans: Iterable[DecomposedSpan], max_gap: int) -> Iterator[Motion]:
+def fill_gaps(spans: Iterable[DecomposedSpan], max_gap: int) -> Iterator[Record]:
     """Join spans to the motion of the whole clip: short gaps within a stretch interpolated, long ones repeat the last motion."""
-    filler: ShotFiller[Motion] = ShotFiller(GapFiller(max_gap))
+    filler: ShotFiller[Record] = ShotFiller(GapFiller(max_gap))
     for span in spans:
         yield from filler.push(span.motion, span.found, span.stretch)
     yield from filler.finish()
 
 
-def plain(motion: object) -> Motion:
-    """A component's motion on the CPU in float32, as it is cached. Raises RecordError via Motion's own checks."""
-    assert isinstance(motion, Motion)  # build_components checked the animator
-    return motion.map(lambda t: t.detach().to("cpu", torch.float32))
+def plain(motion: object, kind: MotionKind) -> Record:
+    """A component's motion on the CPU in float32, as it is cached. Raises RecordError when it is not of the kind its spec promises."""
+    if not isinstance(motion, kind.record):
+        fix = "give its ComponentSpec the MotionKind of the record that decompose returns"
+        raise RecordError(f"the animator gave a {type(motion).__name__} instead of a {kind.record.__name__}", where="decompose", fix=fix)
+    return motion.map(lambda t: t.detach().to("cpu", torch.float32 if t.is_floating_point() else t.dtype))

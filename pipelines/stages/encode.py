@@ -8,9 +8,7 @@ import attrs
 import torch
 from torch import Tensor
 
-from mmfa_components.errors import RecordError
-from mmfa_components.kinds import RegionalAnimator
-from mmfa_components.records import FaceTrack, KeypointRegions, Landmarks, Motion, Record
+from mmfa_components.records import FaceTrack, Record
 from pipelines.config.schema import Face
 from pipelines.media import StillImage, read_image
 from pipelines.stages.crop import crop_frames, crop_landmarks, face_boxes, stable_square
@@ -33,28 +31,16 @@ class StillUnit:
 class Portrait:
     """A portrait made ready: ``rgb`` (H, W, 3) uint8 with transparency over white, its face, crop square (4,), motion and identity.
 
-    regions: which keypoints belong to eyes and mouth; None when the animator or the landmarks know no regions.  notes: what was
-    decided about the picture, in words.
+    notes: what was decided about the picture, in words.
     """
 
     rgb: Tensor
     track: FaceTrack
     square: Tensor
-    motion: Motion
+    motion: Record
     identity: Record
     seconds: dict[str, float] = attrs.field(factory=dict)
-    regions: KeypointRegions | None = None
     notes: tuple[str, ...] = ()
-
-
-@attrs.frozen(eq=False)
-class RegionsUnit:
-    """One frame of a video used as source: its number, its row of the track, and its square (4,)."""
-
-    path: Path
-    frame: int
-    track: FaceTrack
-    square: Tensor
 
 
 def encode_still(worker: Worker, unit: StillUnit) -> Portrait:
@@ -77,29 +63,9 @@ def encode_still(worker: Worker, unit: StillUnit) -> Portrait:
     with watch.stage("encode"):
         crops = crop_frames(rgb[None], square, animator.crop_size, worker.device, fill=True)
         landmarks = crop_landmarks(track, square, animator.crop_size, worker.device)
-        motion = plain(animator.decompose(crops, landmarks))
-        identity = animator.encode(crops)
-        regions = regions_of(worker, identity, motion, landmarks)
-    return Portrait(rgb, track, square, motion, identity.to("cpu"), watch.seconds, regions, tuple(f"{unit.path.name}: {n}" for n in notes))
-
-
-def find_regions(worker: Worker, unit: RegionsUnit) -> KeypointRegions | None:
-    """Regions of a source video's keypoints, found on one frame; as in Portrait. Raises MediaError."""
-    animator = worker.animator
-    rgb = worker.frames.read(unit.path, unit.frame, unit.frame + 1)
-    crops = crop_frames(rgb, unit.square, animator.crop_size, worker.device, fill=True)
-    landmarks = crop_landmarks(unit.track, unit.square, animator.crop_size, worker.device)
-    return regions_of(worker, animator.encode(crops), plain(animator.decompose(crops, landmarks)), landmarks)
-
-
-def regions_of(worker: Worker, identity: Record, motion: Motion, landmarks: Landmarks) -> KeypointRegions | None:
-    """Which keypoints of a portrait belong to eyes and mouth, on the CPU; None when the animator or the landmarks know no regions."""
-    if not isinstance(worker.animator, RegionalAnimator):
-        return None
-    try:
-        return worker.animator.regions(identity, motion.to(worker.device), landmarks).to("cpu")
-    except RecordError:  # landmarks of another kind
-        return None
+        motion = plain(animator.decompose(crops, landmarks), worker.motion)
+        identity = animator.encode(crops, landmarks)
+    return Portrait(rgb, track, square, motion, identity.to("cpu"), watch.seconds, tuple(f"{unit.path.name}: {n}" for n in notes))
 
 
 def opaque(image: StillImage) -> Tensor:
@@ -113,15 +79,26 @@ def opaque(image: StillImage) -> Tensor:
 
 @attrs.frozen(eq=False)
 class FrameUnit:
-    """One frame of a clip to encode as a portrait, cropped by a square (4,)."""
+    """One frame of a clip to encode as a portrait: its number, its row of the track, and its square (4,)."""
 
     path: Path
     frame: int
+    track: FaceTrack
     square: Tensor
 
 
 def encode_frame(worker: Worker, unit: FrameUnit) -> Record:
     """The identity seen in one frame of a clip, on the CPU. Raises MediaError."""
     rgb = worker.frames.read(unit.path, unit.frame, unit.frame + 1)
-    identity: Record = worker.animator.encode(crop_frames(rgb, unit.square, worker.animator.crop_size, worker.device))
+    identity: Record = encode_crops(worker, rgb, unit.track, unit.square)
     return identity.to("cpu")
+
+
+def encode_crops(worker: Worker, rgb: Tensor, track: FaceTrack, squares: Tensor) -> Record:
+    """Identities (n rows) seen in full frames (n, H, W, 3) uint8 with their rows of a track, on the worker's device.
+
+    squares: (4,) for all frames, or (n, 4).
+    """
+    size = worker.animator.crop_size
+    crops = crop_frames(rgb, squares, size, worker.device, fill=True)
+    return worker.animator.encode(crops, crop_landmarks(track, squares, size, worker.device))

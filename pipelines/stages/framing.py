@@ -8,8 +8,8 @@ import attrs
 import torch
 from torch import Tensor
 
+from mmfa_components.geometry.laws import window_mean
 from mmfa_components.geometry.shots import shot_runs
-from mmfa_components.geometry.track import smooth
 from mmfa_components.records import FaceTrack
 from pipelines.stages.crop import MARGIN, RISE, face_boxes, resting_square, stable_square
 from pipelines.stages.track import PEOPLE
@@ -66,11 +66,12 @@ def still_framing(square: Tensor, frames: int) -> Framing:
     return Framing(rows, rows, rows, torch.zeros(frames, dtype=torch.long))
 
 
-def frame_clip(spans: Iterable[FaceTrack], ratio: float, width: int, height: int, goes_along: bool = True) -> Framing:
+def frame_clip(spans: Iterable[FaceTrack], ratio: float, width: int, height: int, placeable: bool = True) -> Framing:
     """The squares of a clip from its track, span by span.
 
-    ratio: height of the face over the side.  width, height: of the picture in pixels.  goes_along:
-    a square may follow a head that travels; without it one square is enlarged over its whole way.
+    ratio: height of the face over the side.  width, height: of the picture in pixels.  placeable:
+    motion can be told in the units of another square, so a square may go along with a head that
+    travels; else one square is enlarged over its whole way.
     """
     boxes, found, shots, persons = [], [], [], []
     for rows in spans:
@@ -88,8 +89,9 @@ def frame_clip(spans: Iterable[FaceTrack], ratio: float, width: int, height: int
         stretch[start:stop] = number
         here = seen[start:stop].nonzero().flatten()
         if len(here):
-            squares[start:stop], base[start:stop] = _follow(faces[start:stop][here], here, stop - start, ratio, goes_along)
-            view[start:stop] = _viewed(squares[start:stop], faces[start:stop][here], here, width, height)
+            squares[start:stop], base[start:stop] = _follow(faces[start:stop][here], here, stop - start, ratio, placeable)
+            fitted = _viewed(squares[start:stop], faces[start:stop][here], here, width, height)
+            view[start:stop] = fitted if placeable else squares[start:stop]
     squares, base, view = (_without_holes(t) for t in (squares, base, view))
     cuts = tuple(a for a, _ in shot_runs(shot)[1:])
     people = tuple(a for a, _ in shot_runs(person)[1:])
@@ -118,10 +120,10 @@ def _follow(boxes: Tensor, frames: Tensor, length: int, ratio: float, goes_along
     reach = _filled((high - low) / 2, frames, length).amax(1)
     size = _filled(heights[:, None], frames, length)[:, 0]
     steady = bool(most < SAME_SIZE * usual) and bool(least > usual / SAME_SIZE)
-    side = (usual / ratio).expand(length) if steady else smooth(size.log(), STEADY_SIZE).exp() / ratio
+    side = (usual / ratio).expand(length) if steady else window_mean(size.log(), STEADY_SIZE).exp() / ratio
     side = torch.maximum(side, 2 * reach / (1 - 2 * MARGIN))
     up = side[:, None] * boxes.new_tensor([0.0, RISE])
-    centre = smooth(middle, STEADY) - up
+    centre = window_mean(middle, STEADY) - up
     slack = (side * (0.5 - MARGIN) - reach)[:, None]
     centre = torch.minimum(torch.maximum(centre, middle - slack), middle + slack)
     squares = torch.cat([centre, side[:, None], torch.zeros(length, 1)], 1)

@@ -41,14 +41,22 @@ def is_motion_file(path: Path) -> bool:
 
 
 def open_motion(path: Path, facts: Facts, records: Mapping[str, type[Record]]) -> MotionFile:
-    """Open a motion file for an animator. Raises CacheError for a damaged file, MediaError when its expression is of other weights."""
-    file = MotionFile(present(path), records)
+    """Open a motion file for an animator.
+
+    Raises CacheError for a damaged file, MediaError when its motion is of another kind, or its expression of other weights.
+    """
+    ours = facts.motion.record
+    file = MotionFile(present(path), records, {ours.__name__: facts.motion})
     header = file.header
+    if not issubclass(file.record, ours):
+        file.close()
+        what = f"holds a {file.record.__name__}, this pipeline's animator moves by {ours.__name__}"
+        raise MediaError(what, where=str(path), fix="use an animator of its kind, or give the clip itself")
     if header.has_expression and header.animator and weights_of(header.animator) != weights_of(facts.animator):
-        theirs, ours = (_words(weights_of(a)) for a in (header.animator, facts.animator))
+        theirs, used = (_words(weights_of(a)) for a in (header.animator, facts.animator))
         file.close()
         fix = "use the animator and weights it was made with ([animator], [weights]), or make it anew from its clip"
-        raise MediaError(f"its motion was made with {theirs}, this pipeline uses {ours}", where=str(path), fix=fix)
+        raise MediaError(f"its motion was made with {theirs}, this pipeline uses {used}", where=str(path), fix=fix)
     return file
 
 

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from mmfa_components.errors import ConfigError
-from mmfa_components.kinds import Animator, NeutralAnimator, RegionalAnimator
-from mmfa_components.records import Frames, KeypointRegions, Motion, Record, RegionalMotion
-from pipelines.stages.crop import crop_frames
+from mmfa_components.kinds import Animator, NeutralAnimator
+from mmfa_components.records import FaceTrack, Frames, Record
+from pipelines.stages.encode import encode_crops
 from pipelines.stages.frames import to_bytes
+from pipelines.stages.transfer import Carry, carry_over
 from pipelines.stages.worker import Stopwatch, Worker
 
 
@@ -20,12 +21,13 @@ from pipelines.stages.worker import Stopwatch, Worker
 class SourceFrames:
     """Frames of a video used as source.
 
-    rows: the frame of the video that each frame of the unit is made of; they rise or repeat.  squares: (n, 4), what each is cropped
-    by.  pts: timestamp of the first one, if known, to find it fast.
+    rows: the frame of the video that each frame of the unit is made of; they rise or repeat.  track: their rows of its track.
+    squares: (n, 4), what each is cropped by.  pts: timestamp of the first one, if known, to find it fast.
     """
 
     path: Path
     rows: tuple[int, ...]
+    track: FaceTrack
     squares: Tensor
     pts: int | None = None
 
@@ -34,65 +36,56 @@ class SourceFrames:
 class RenderUnit:
     """A span of one (source, driving) pair.
 
-    start: first frame.  driving: motion of the result, one row a frame.  source: the source's own motion, N = 1 or one row a frame.
-    identity: the portrait's, or the frames of a video to encode as it goes.  regions: of the source's keypoints, for a driving
-    RegionalMotion; without them, and with animators that know no regions, the whole face moves by ``driving.expression``.
-    neutral: show the canonical face in the pose of ``driving``.
+    start: first frame.  driving: motion of the driving clip, one row a frame, or of the result when there is nothing to carry over.
+    source: the source's own motion, N = 1 or one row a frame.  identity: the portrait's, or the frames of a video to encode as it goes.
+    carry: how the driving motion becomes the result's; None: it is the result's.  neutral: show the canonical face in the pose.
     """
 
     start: int
-    driving: Motion
-    source: Motion
+    driving: Record
+    source: Record
     identity: Record | SourceFrames
-    regions: KeypointRegions | None = None
+    carry: Carry | None = None
     neutral: bool = False
 
 
 @attrs.frozen(eq=False)
 class RenderedSpan:
-    """Crops of the result, (n, S, S, 3) uint8."""
+    """Crops of the result, (n, S, S, 3) uint8, and its motion, one row a frame."""
 
     rgb: Tensor
+    motion: Record
     seconds: dict[str, float] = attrs.field(factory=dict)
 
 
 def render_span(worker: Worker, unit: RenderUnit) -> RenderedSpan:
-    """Render one span in batches. Raises MediaError when frames of a source video cannot be read."""
+    """Transfer motion once, then render in batches. Raises MediaError when frames of a source video cannot be read, RecordError for
+    motions that cannot be mixed."""
     animator, watch, parts = worker.animator, Stopwatch(), []
+    with watch.stage("transfer"):
+        moved = unit.driving if unit.carry is None else carry_over(worker, unit.source, unit.driving, unit.carry)
     still = None if isinstance(unit.identity, SourceFrames) else unit.identity.to(worker.device)
-    regions = None if unit.regions is None else unit.regions.to(worker.device)
-    for first in range(0, len(unit.driving), worker.batch):
-        driving = unit.driving[first : first + worker.batch].to(worker.device)
+    for first in range(0, len(moved), worker.batch):
+        driving = moved[first : first + worker.batch].to(worker.device)
         source = unit.source if len(unit.source) == 1 else unit.source[first : first + worker.batch]
         identity = still
         if isinstance(unit.identity, SourceFrames):
-            here = slice(first, first + len(driving))
+            frames, here = unit.identity, slice(first, first + len(driving))
             with watch.stage("decode"):
-                pts = unit.identity.pts if first == 0 else None
-                rgb = worker.frames.pick(unit.identity.path, unit.identity.rows[here], pts)
+                rgb = worker.frames.pick(frames.path, frames.rows[here], frames.pts if first == 0 else None)
             with watch.stage("encode"):
-                squares = unit.identity.squares[here]
-                identity = animator.encode(crop_frames(rgb, squares, animator.crop_size, worker.device, fill=True))
+                identity = encode_crops(worker, rgb, frames.track[here], frames.squares[here])
         with watch.stage("render"):
             own = source.to(worker.device)
-            frames = (
-                render_canonical(animator, identity, own, driving) if unit.neutral else render_motion(animator, identity, own, driving, regions)
-            )
-            parts.append(to_bytes(frames.rgb))
+            shown = render_canonical(animator, identity, own, driving) if unit.neutral else animator.render(identity, own, driving)
+            parts.append(to_bytes(shown.rgb))
         worker.done(len(driving))
-    return RenderedSpan(torch.cat(parts), watch.seconds)
+    return RenderedSpan(torch.cat(parts), moved, watch.seconds)
 
 
-def render_motion(animator: Animator, identity: object, source: Motion, driving: Motion, regions: KeypointRegions | None) -> Frames:
-    """Frames of an identity: by region where driving motion, regions and animator allow it, else with one expression for the whole face."""
-    if isinstance(driving, RegionalMotion) and regions is not None and isinstance(animator, RegionalAnimator):
-        return animator.render_regions(identity, source, driving, regions)
-    return animator.render(identity, source, driving)
-
-
-def render_canonical(animator: Animator, identity: object, source: Motion, driving: Motion) -> Frames:
+def render_canonical(animator: Animator, identity: object, source: Record, driving: Record) -> Frames:
     """The canonical face in a pose. Raises ConfigError when the animator has none."""
     if not isinstance(animator, NeutralAnimator):
-        raise ConfigError("this animator has no canonical face", where="animator.name", fix='use the animator "mmfa"')
+        raise ConfigError("this animator has no canonical face", where="animator.name", fix="use one that has: python -m plugins list")
     return animator.render_neutral(identity, source, driving)
 

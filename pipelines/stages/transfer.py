@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Protocol, TypeVar
+from collections.abc import Mapping
+from typing import Any, Protocol, TypeVar
 
+import attrs
 import torch
 from torch import Tensor
 
 from mmfa_components.errors import ConfigError
+from mmfa_components.geometry.openings import mouth_opening
 from mmfa_components.geometry.shots import shot_runs
-from mmfa_components.geometry.track import smooth, smooth_rotation
-from mmfa_components.geometry.transfer import TransferModes, choose_reference, mouth_opening
-from mmfa_components.records import FaceTrack, Motion, Record
+from mmfa_components.geometry.transfer import Mode, choose_reference, steadied, transfer_motion
+from mmfa_components.kinds import OwnTransfer
+from mmfa_components.records import FaceTrack, MotionKind, Record
 from pipelines.config.schema import Transfer
+from pipelines.stages.worker import Worker
 
 MOST_CANDIDATES = 2000
 """Frames the reference is chosen among; longer clips are sampled evenly, so that memory does not grow with their length."""
@@ -27,29 +31,69 @@ class Stored(Protocol[R_co]):
     def read(self, start: int, stop: int) -> R_co: ...
 
 
-def modes_of(transfer: Transfer) -> TransferModes:
-    """The modes of a pipeline."""
-    return TransferModes(transfer.rotation, transfer.scale, transfer.translation, transfer.expression)
+@attrs.frozen(eq=False)
+class Carry:
+    """How a driving motion becomes a result's.
+
+    reference: the driving clip's reference frame (N = 1), or one row a frame (one reference a shot).  modes: by field.
+    """
+
+    reference: Record
+    modes: Mapping[str, Mode]
 
 
-def read_motion(stored: Stored[Motion], start: int, stop: int, radius: int = 0, stretch: Tensor | None = None) -> Motion:
-    """Motion of frames ``start`` to ``stop``; the head's pose is steadied over ``radius`` frames to both sides, expression is not.
+def modes_of(transfer: Transfer, kind: MotionKind) -> dict[str, Mode]:
+    """The mode of every field of a motion."""
+    return {name: Mode(transfer.mode(name), transfer.amount.get(name, 1.0)) for name in kind.fields}
 
-    stretch: (N,) numbers of the shots; each is steadied by itself. The result is the same however a clip is cut into spans.
+
+def transfer_facts(transfer: Transfer, kind: MotionKind, reference: str | int) -> dict[str, Any]:
+    """What of the transfer decides a result, however it is written; amounts count only where they are not 1."""
+    modes = modes_of(transfer, kind)
+    amounts = {name: mode.amount for name, mode in modes.items() if mode.amount != 1.0}
+    return {**{name: mode.origin for name, mode in modes.items()}, "reference": reference, **({"amount": amounts} if amounts else {})}
+
+
+def carry_over(worker: Worker, source: Record, driving: Record, carry: Carry) -> Record:
+    """The motion of the result, on the CPU in float32: by the animator's own rule where it has one, else by the laws of its fields."""
+    if isinstance(worker.animator, OwnTransfer):
+        parts = []
+        for start, stop in [(0, len(driving))] if len(carry.reference) == 1 else _same_rows(carry.reference):
+            own = source if len(source) == 1 else source[start:stop]
+            reference = carry.reference[start : start + 1]
+            parts.append(worker.animator.transfer(own, driving[start:stop], reference, carry.modes).to("cpu"))
+        return type(parts[0]).concatenate(parts)
+    return transfer_motion(source, driving, carry.reference, carry.modes, worker.motion.zeroed)
+
+
+def _same_rows(record: Record) -> list[tuple[int, int]]:
+    """Half-open ranges of equal rows."""
+    changes = torch.zeros(len(record), dtype=torch.long)
+    for values in record.tensors().values():
+        changes[1:] += (values[1:] != values[:-1]).flatten(1).any(1).long().cpu()
+    return shot_runs(changes.gt(0).long().cumsum(0))
+
+
+def read_motion(
+    stored: Stored[Record], start: int, stop: int, kind: MotionKind, radius: int = 0, stretch: Tensor | None = None
+) -> Record:
+    """Motion of frames ``start`` to ``stop``, as the record of ``kind``; what ``kind`` says is steadied over ``radius`` frames to both sides.
+
+    stretch: (N,) numbers of the runs of one shot and one person; each is steadied by itself. The result is the same however a clip
+    is cut into spans.
     """
     if radius > 0 and stretch is not None:
         runs = [(max(a, start), min(b, stop), a, b) for a, b in shot_runs(stretch) if a < stop and b > start]
-        return Motion.concatenate([_steadied(stored, *run, radius) for run in runs])
-    return _steadied(stored, start, stop, 0, len(stored), radius)
+        return kind.record.concatenate([_steadied(stored, *run, kind, radius) for run in runs])
+    return _steadied(stored, start, stop, 0, len(stored), kind, radius)
 
 
-def _steadied(stored: Stored[Motion], start: int, stop: int, first: int, last: int, radius: int) -> Motion:
+def _steadied(
+    stored: Stored[Record], start: int, stop: int, first: int, last: int, kind: MotionKind, radius: int
+) -> Record:
     """Frames ``start`` to ``stop`` of the stretch from ``first`` to ``last``."""
     low, high = max(first, start - radius), min(last, stop + radius)
-    rows = plain_motion(stored.read(low, high))
-    if radius > 0:
-        pose = smooth_rotation(rows.rotation, radius)
-        rows = Motion(pose, smooth(rows.scale, radius), smooth(rows.translation, radius), rows.expression)
+    rows = steadied(stored.read(low, high).plain(kind.record), kind.smooth, radius)
     return rows[start - low : stop - low]
 
 
@@ -58,15 +102,16 @@ def smoothing_radius(seconds: float, rate: float) -> int:
     return round(seconds * rate / 2)
 
 
-def plain_motion(motion: Motion) -> Motion:
-    """A motion without what subclasses add: the expression of the rest of the face stands for the whole."""
-    return Motion(motion.rotation, motion.scale, motion.translation, motion.expression)
-
-
 def find_reference(
-    motion: Stored[Motion], track: Stored[FaceTrack] | None, wanted: str | int, where: str, span: int = 256, neutral: int | None = None
+    motion: Stored[Record],
+    track: Stored[FaceTrack] | None,
+    wanted: str | int,
+    where: str,
+    kind: MotionKind,
+    span: int = 256,
+    neutral: int | None = None,
 ) -> int:
-    """Index of the driving clip's reference frame: the one given, or the most neutral and frontal ("auto").
+    """Index of the driving clip's reference frame: the one given, or the most neutral ("auto"), as ``kind`` says.
 
     track: None for a motion file, whose mouth was not seen.  neutral: taken for "auto" when it is known.
 
@@ -87,11 +132,10 @@ def find_reference(
         stop = min(start + span, frames)
         rows = torch.arange(-start % stride, stop - start, stride)
         if len(rows):
-            motions.append(plain_motion(motion.read(start, stop)[rows]))
+            motions.append(motion.read(start, stop)[rows].plain(kind.record))
             if track is not None:
                 faces = track.read(start, stop)[rows]
                 found.append(faces.found)
                 mouths.append(mouth_opening(faces.points))
-    if track is None:
-        return stride * choose_reference(Motion.concatenate(motions))
-    return stride * choose_reference(Motion.concatenate(motions), torch.cat(found), torch.cat(mouths))
+    seen = (None, None) if track is None else (torch.cat(found), torch.cat(mouths))
+    return stride * choose_reference(kind.record.concatenate(motions), kind, *seen)

@@ -11,6 +11,7 @@ import attrs
 import torch
 
 from mmfa_components.kinds import Animator
+from mmfa_components.records import MotionKind
 from pipelines.stages.components import Components, FaceFinder
 from pipelines.stages.frames import FrameSource
 
@@ -39,6 +40,12 @@ class Worker:
         """The animator, of a worker that was given one."""
         assert isinstance(self.components, Components), "this worker only finds faces"
         return self.components.animator
+
+    @property
+    def motion(self) -> MotionKind:
+        """What the animator's motion is."""
+        assert isinstance(self.components, Components), "this worker only finds faces"
+        return self.components.facts.motion
 
     def done(self, frames: int) -> None:
         """Report ``frames`` more as done. Raises Stopped when the run is being stopped."""

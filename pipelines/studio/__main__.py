@@ -19,6 +19,7 @@ from rich.console import Console
 
 from mmfa_components.errors import ConfigError, MMFAError, reason_of
 from mmfa_components.registry import load_registry
+from pipelines.config.components import named_parts
 from pipelines.config.load import load_pipeline
 from pipelines.config.schema import Pipeline
 
@@ -63,7 +64,12 @@ def _serve(options: argparse.Namespace, say: Console) -> int:
 
     if options.most_image_mb < 1 or options.most_clip_mb < 1:
         raise ConfigError("the largest upload must be at least 1 MB", where="command line")
-    pipeline: Pipeline = load_pipeline(BASE, options.overrides)
+    registry = load_registry()
+    pipeline: Pipeline = named_parts(load_pipeline(BASE, options.overrides), registry)
+    motion = registry.spec("animator", pipeline.animator.name, "animator.name").motion
+    if motion is None or motion.edits != "head":
+        what = f"the studio turns heads, and the motion of {pipeline.animator.name!r} is not that of a head"
+        raise ConfigError(what, where="animator.name", fix="choose another animator")
     if pipeline.engine.name != "in_process":
         what = f"the studio cannot work on engine {pipeline.engine.name!r}: pictures have to come at once"
         raise ConfigError(what, where="engine.name", fix='leave engine.name = "in_process"; run the recipes on other engines')
@@ -79,7 +85,7 @@ def _serve(options: argparse.Namespace, say: Console) -> int:
         say.print("warning: this address is open to the network, without a password: everyone who reaches it can animate faces on this machine")
     limits = Limits(options.most_image_mb * MEGABYTE, options.most_clip_mb * MEGABYTE)
     warnings.filterwarnings("ignore", module="nicegui.ui_run_with")  # it looks at every object there is, and some of torch's complain
-    studio = Studio(pipeline, load_registry(), limits, max(options.grace, 1.0))
+    studio = Studio(pipeline, registry, limits, max(options.grace, 1.0))
     print(f"MMFA Studio: {address}  (Ctrl-C ends it; all uploads are removed then)", flush=True)
     if options.open:
         threading.Timer(1.0, webbrowser.open, [address]).start()

@@ -15,8 +15,8 @@ import attrs
 import torch
 
 from mmfa_components.errors import MMFAError
-from mmfa_components.geometry.edit import Take, edit_motion
-from mmfa_components.records import Motion
+from mmfa_components.geometry.edit import Take, apply_edit
+from mmfa_components.records import HEAD, Record
 from pipelines.editing.latent_shift import LatentSpace
 from pipelines.runs.clips import Clip
 from pipelines.runs.failures import describe
@@ -54,7 +54,7 @@ class Desk:
         self.sides: dict[Slot, Side] = {"portrait": Side(), "clip": Side()}
         self.portrait: Portrait | None = None
         self.clip: Clip | None = None
-        self.reference: Motion | None = None
+        self.reference: Record | None = None
         self.space: LatentSpace | None = None
         self.directions: list[int] | None = None
         """The latent space's strongest units; None: not known yet, []: there is no VAE here."""
@@ -98,7 +98,7 @@ class Desk:
 
     async def _find_directions(self, portrait: Portrait) -> None:
         try:
-            found = await self.worker.latent(portrait.motion.expression.shape[1])
+            found = await self.worker.latent(getattr(portrait.motion, HEAD.feature).shape[1])
         except MMFAError as error:
             LOG.warning("%s", error)
             found = None
@@ -172,15 +172,15 @@ class Desk:
         if self.portrait is not None and not self.session.closed:
             self._latest.put(time.monotonic())
 
-    def motion(self) -> Motion:
+    def motion(self) -> Record:
         """The motion (N = 1) the present settings stand for."""
         assert self.portrait is not None
         takes, second = {}, 0.0
         if self.clip is not None and self.reference is not None:
             takes[""] = Take(self.clip.motion.read(self.moment, self.moment + 1), self.reference)
             second = self.moment / float(self.clip.info.rate or 25)
-        motion = edit_motion(self.portrait.motion, self.settings.edit(bool(takes)), takes, torch.tensor([second]))
-        return motion if self.space is None else self.space.shift(motion, self.settings.latent)
+        motion = apply_edit(self.portrait.motion, self.settings.edit(bool(takes)), takes, torch.tensor([second]), HEAD)
+        return motion if self.space is None else self.space.shift(motion, self.settings.latent, HEAD)
 
     async def _draw(self, asked: float) -> None:
         portrait = self.portrait

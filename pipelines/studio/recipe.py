@@ -12,7 +12,7 @@ from typing import Any
 
 import attrs
 
-from pipelines.config.schema import Pipeline
+from pipelines.config.schema import Pipeline, as_tables
 from pipelines.studio.settings import Settings
 from pipelines.studio.uploads import Upload
 
@@ -57,7 +57,7 @@ def write_recipe(folder: Path, base: Pipeline, precision: str, settings: Setting
 
 def recipe_tables(base: Pipeline, precision: str, settings: Settings, names: list[str]) -> dict[str, Any]:
     """The recipe as plain data; what has its default value is left out, but for the motion's origins."""
-    motion = attrs.asdict(settings.table(len(names) > 1))
+    motion = as_tables(settings.table(len(names) > 1))
     latent = motion.pop("latent")
     tables = {
         "kind": "edit",

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import attrs
 
-from mmfa_components.geometry.edit import MotionEdit
+from mmfa_components.geometry.edit import FieldEdit, MotionEdit
 from pipelines.editing.schema import ExpressionTable, MotionTable, NumberTable, RegionTable, ScaleTable, TakenTable
 
 Origin = Literal["source", "relative", "absolute", "whole"]
@@ -63,6 +63,6 @@ class Settings:
             latent={name: amount for name, amount in self.latent.items() if amount},
         )
 
-    def edit(self, with_clip: bool) -> MotionEdit:
+    def edit(self, with_clip: bool) -> MotionEdit | FieldEdit:
         """The edit as geometry takes it."""
         return self.table(with_clip).edit()

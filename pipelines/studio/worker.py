@@ -17,7 +17,7 @@ from PIL import Image
 from rich.console import Console
 from torch import Tensor
 
-from mmfa_components.records import Motion, Record
+from mmfa_components.records import Record
 from mmfa_components.registry import Registry
 from pipelines.config.faults import Faults
 from pipelines.config.schema import Cache, Part, Pipeline
@@ -37,7 +37,7 @@ from pipelines.stages.worker import Worker
 
 T = TypeVar("T")
 U = TypeVar("U")
-VAE = Part("mmfa")
+VAE = Part()
 DIRECTIONS = 6
 """Sliders along the expression's latent space."""
 SPAN = 8
@@ -88,7 +88,7 @@ class StudioWorker:
                     progress = Progress(Console(file=io.StringIO()), 1)
                 preparation = Preparation(_Counted(engine, progress, engine.facts), store, progress, SPAN)
                 clip = preparation.clip(path, self.pipeline.face, input_report(path, "video"))
-                return clip, find_reference(clip.motion, clip.track, "auto", path.name, neutral=clip.neutral)
+                return clip, find_reference(clip.motion, clip.track, "auto", path.name, engine.facts.motion, neutral=clip.neutral)
             except KeyboardInterrupt as error:
                 raise _StoppedError from error
             finally:
@@ -109,10 +109,10 @@ class StudioWorker:
         space = await self.call(lambda: build_space(VAE, self.pipeline.weights, self.registry))
         return space, await self.call(lambda: space.strongest(DIRECTIONS, features))
 
-    async def picture(self, portrait: Portrait, motion: Motion) -> Tensor:
+    async def picture(self, portrait: Portrait, motion: Record) -> Tensor:
         """One frame (S, S, 3) uint8 of the portrait with ``motion`` (N = 1)."""
         engine = await self.engine()
-        unit = RenderUnit(0, motion, portrait.motion, portrait.identity, portrait.regions)
+        unit = RenderUnit(0, motion, portrait.motion, portrait.identity)
         span = await self.call(lambda: next(iter(engine.map(render_span, [unit]))))
         return span.rgb[0]
 

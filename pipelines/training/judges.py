@@ -15,8 +15,8 @@ from mmfa_components.registry import Registry, load_registry
 from pipelines.training.recognition import Recogniser
 from pipelines.training.schema import TrainPipeline
 from pipelines.training.step import Frozen
-from plugins.packaged import load_fetched
 from plugins.packaged.sface import SFace, SFaceNetwork
+from plugins.packaged.sources import load_fetched
 
 VGG, FACE = "vgg16_features", "sface"
 FACE_SCALE = 0.75

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
+from mmfa_components.geometry.openings import openings
 from mmfa_components.geometry.squares import crop_squares
-from mmfa_components.geometry.transfer import openings
 from mmfa_components.losses.landmarks import PARTS
 from mmfa_components.metrics import psnr
 from mmfa_components.networks.model import MMFAModel

@@ -70,15 +70,15 @@ def mmfa_components() -> list[ComponentSpec]:
     return [
         ComponentSpec(
             "face_detector", "facemesh", _detector, (r.Frames,), (r.FaceDetections,), DetectorOptions, "2", ("facemesh_detector",),
-            "BlazeFace, short range, tiles for small faces",
+            "BlazeFace, short range, tiles for small faces", default=True,
         ),
         ComponentSpec(
             "landmark_detector", "facemesh", _landmarks, (r.Frames, r.FaceRegions), (r.MeshLandmarks,), LandmarkOptions, "1",
-            ("facemesh_landmarks",), "478 points with pupils, differentiable in the image",
+            ("facemesh_landmarks",), "478 points with pupils, differentiable in the image", default=True,
         ),
         ComponentSpec(
             "rotation_estimator", "facemesh", _rotation, (r.MeshLandmarks,), (r.Rotation,), NoOptions, "1", ("facemesh_geometry",),
-            "Procrustes fit of the canonical face to the 478 points",
+            "Procrustes fit of the canonical face to the 478 points", default=True,
         ),
     ]  # fmt: skip
 

@@ -73,7 +73,7 @@ def _inception(weights: str, context: Context) -> nn.Module:
 
 def _alexnet(context: Context) -> Callable[[Tensor], Tensor]:
     from mmfa_components.metrics.lpips import LPIPS
-    from plugins.packaged import load_fetched
+    from plugins.packaged.sources import load_fetched
 
     network = LPIPS()
     load_fetched("lpips_alex", network, context)

@@ -21,7 +21,7 @@ LICENCE = "research use only (see MODEL_CARD.md)"
 
 def _spec(kind: str, factory: type, needs: tuple[type[r.Record], ...], gives: tuple[type[r.Record], ...], summary: str) -> ComponentSpec:
     weights = () if kind == "discriminator" else VAE if kind == "expression_vae" else CODEC if kind == "expression_codec" else ("mmfa_base",)
-    return ComponentSpec(kind, "mmfa", factory, needs, gives, parts.PartOptions, MODEL_VERSION, weights, summary)
+    return ComponentSpec(kind, "mmfa", factory, needs, gives, parts.PartOptions, MODEL_VERSION, weights, summary, default=True)
 
 
 @hookimpl
@@ -43,7 +43,7 @@ def mmfa_components() -> list[ComponentSpec]:
         _spec("discriminator", parts.Discriminator, frames, (r.Scores,), "patch scores for training"),
         ComponentSpec(
             "animator", "mmfa", make_animator, (r.Frames, r.Landmarks), (r.Identity, r.Motion, r.Frames), AnimatorOptions,
-            MODEL_VERSION, ("mmfa_base",), "Motion Manipulation via Unsupervised Keypoint Positioning in Face Animation",
+            MODEL_VERSION, ("mmfa_base",), "Motion Manipulation via Unsupervised Keypoint Positioning in Face Animation", r.HEAD, default=True,
         ),
     ]  # fmt: skip
 

@@ -11,20 +11,21 @@ from torch import Tensor
 from mmfa_components import records as r
 from mmfa_components.errors import ConfigError, RecordError, did_you_mean
 from mmfa_components.geometry.compose import compose
+from mmfa_components.geometry.regions import LANDMARKS as REGION_LANDMARKS
 from mmfa_components.geometry.regions import blend_regions, keypoint_regions
 from mmfa_components.kinds import ComponentSpec, Context
 from mmfa_components.networks.presets import preset
 
-GIVES: Mapping[str, tuple[type[r.Record], ...]] = {
-    "rotation_estimator": (r.Rotation,),
-    "keypoint_detector": (r.CanonicalKeypoints,),
-    "affine_estimator": (r.Affine,),
-    "expression_codec": (r.Expression, r.Deformation),
-    "appearance_extractor": (r.Appearance,),
-    "dense_motion": (r.DenseMotion,),
-    "generator": (r.Rendering,),
-}
-"""The kinds of part, and the records each must give."""
+PARTS = (
+    "rotation_estimator",
+    "keypoint_detector",
+    "affine_estimator",
+    "expression_codec",
+    "appearance_extractor",
+    "dense_motion",
+    "generator",
+)
+"""The kinds of part."""
 
 
 @attrs.frozen
@@ -47,18 +48,15 @@ class AnimatorOptions:
 
 
 def make_animator(options: AnimatorOptions, context: Context) -> MMFAAnimator:
-    """Build the animator. Raises ConfigError when a part is of an unknown kind or gives other records than MMFA needs."""
+    """Build the animator. Raises ConfigError when a part is of an unknown kind."""
     for kind in options.parts:
-        if kind not in GIVES:
-            raise ConfigError(f"MMFA has no part {kind!r}", where="animator.options.parts", fix=did_you_mean(kind, GIVES))
+        if kind not in PARTS:
+            raise ConfigError(f"MMFA has no part {kind!r}", where="animator.options.parts", fix=did_you_mean(kind, PARTS))
     built: dict[str, Any] = {}
     specs: dict[str, ComponentSpec] = {}
-    for kind, gives in GIVES.items():
+    for kind in PARTS:
         name: str = getattr(options, kind)
-        spec = specs[kind] = context.spec(kind, name)
-        if not set(gives) <= set(spec.gives):
-            wanted = ", ".join(g.__name__ for g in gives)
-            raise ConfigError(f"{kind} {name!r} does not give {wanted}", where=f"animator.options.{kind}", fix="choose another")
+        specs[kind] = context.spec(kind, name)
         own = {"preset": options.preset, "weights": options.weights} if name == "mmfa" else {}
         built[kind] = context.build(kind, name, {**own, **options.parts.get(kind, {})})
     needs = {kind: specs[kind].needs for kind in ("rotation_estimator", "expression_codec")}
@@ -68,24 +66,23 @@ def make_animator(options: AnimatorOptions, context: Context) -> MMFAAnimator:
 class MMFAAnimator:
     """MMFA on 256x256 crops (paper Fig. 2). All methods take and give records on one device."""
 
-    motion: type[r.Record] = r.Motion
-
     def __init__(self, parts: Mapping[str, Any], needs: Mapping[str, tuple[type[r.Record], ...]], crop_size: int = 256) -> None:
         self.parts, self.crop_size = parts, crop_size
         self.needs = {kind: [n for n in all_needs if issubclass(n, (r.Frames, r.Landmarks)) or kind == "rotation_estimator"]
                       for kind, all_needs in needs.items()}  # fmt: skip
         self.decodes_in_a_pose = r.Rotation in needs["expression_codec"]
 
-    def encode(self, crops: r.Frames) -> r.Identity:
-        """Canonical keypoints and appearance of portraits (N, 3, 256, 256)."""
+    def encode(self, crops: r.Frames, landmarks: r.Landmarks) -> r.Identity:
+        """Canonical keypoints, appearance and regions of portraits (N, 3, 256, 256); landmarks in pixels of the crops."""
         canonical: r.CanonicalKeypoints = self.parts["keypoint_detector"](crops)
         appearance: r.Appearance = self.parts["appearance_extractor"](crops)
-        return r.Identity(canonical.points, appearance.volume, appearance.image)
+        regions = self._regions(canonical, crops, landmarks)
+        return r.Identity(canonical.points, appearance.volume, appearance.image, *regions)
 
     def decompose(self, crops: r.Frames, landmarks: r.Landmarks) -> r.Motion:
         """Rotation, scale, translation and expression of frames (N, 3, 256, 256); landmarks in pixels of the crops."""
         def asked_by(kind: str) -> list[r.Record]:
-            return [_hand_over(need, crops, landmarks) for need in self.needs[kind]]
+            return [_hand_over(need, kind, crops, landmarks) for need in self.needs[kind]]
 
         rotation: r.Rotation = self.parts["rotation_estimator"](*asked_by("rotation_estimator"))
         affine: r.Affine = self.parts["affine_estimator"](crops)
@@ -93,31 +90,43 @@ class MMFAAnimator:
         return r.Motion(rotation.matrix.to(affine.scale), affine.scale, affine.translation, expression.feature)
 
     def render(self, identity: r.Identity, source: r.Motion, driving: r.Motion) -> r.Frames:
-        """Frames (N, 3, 256, 256) of the identity moved from its own motion ``source`` to ``driving`` (eq. 5 for both)."""
-        return self._render(identity, self.pose(identity, source), self.pose(identity, driving))
+        """Frames (N, 3, 256, 256) of the identity moved from its own motion ``source`` to ``driving`` (eq. 5 for both).
 
-    def pose(self, identity: r.Identity, motion: r.Motion) -> r.Keypoints:
-        """Keypoints of the identity in a motion (eq. 4, 5); one row of the identity serves all rows of the motion."""
-        rows = _rows(identity, motion)
-        return compose(rows, self._deform(motion.expression, rows, motion.rotation), motion)
-
-    def regions(self, identity: r.Identity, source: r.Motion, landmarks: r.Landmarks) -> r.KeypointRegions:
-        """Which keypoints of portraits are near the eyes and the mouth, as the landmarks (N, P, 3), in pixels of the crops, show them."""
-        points = self.pose(identity, source).points[..., :2]
-        return keypoint_regions(points, landmarks.points[..., :2].to(points) * (2 / self.crop_size) - 1)
-
-    def render_regions(self, identity: r.Identity, source: r.Motion, driving: r.RegionalMotion, regions: r.KeypointRegions) -> r.Frames:
-        """As ``render``, but keypoints of the eyes and of the mouth are deformed by their own expressions."""
-        rows = _rows(identity, driving)
-        rest, eyes, mouth = (self._deform(e, rows, driving.rotation) for e in (driving.expression, driving.eyes, driving.mouth))
-        posed = compose(rows, blend_regions(rest, eyes, mouth, regions), driving)
-        return self._render(identity, self.pose(identity, source), posed)
+        Keypoints of the eyes and of the mouth are deformed by their own expressions where ``driving`` is a RegionalMotion.
+        """
+        canonical = r.CanonicalKeypoints(identity.canonical)
+        rows = _rows(canonical, driving)
+        deformation = self._deform(driving.expression, rows, driving.rotation)
+        if isinstance(driving, r.RegionalMotion):
+            eyes, mouth = (self._deform(e, rows, driving.rotation) for e in (driving.eyes, driving.mouth))
+            many = len(identity.eyes) in (1, len(driving))
+            weights = (identity.eyes, identity.mouth) if many else (identity.eyes[:1], identity.mouth[:1])
+            deformation = blend_regions(deformation, eyes, mouth, weights)
+        return self._render(identity, self.pose(canonical, source), compose(rows, deformation, driving))
 
     def render_neutral(self, identity: r.Identity, source: r.Motion, driving: r.Motion) -> r.Frames:
         """As ``render``, but with the canonical keypoints themselves, without deformation (delta = 0 in eq. 5)."""
-        rows = _rows(identity, driving)
+        canonical = r.CanonicalKeypoints(identity.canonical)
+        rows = _rows(canonical, driving)
         still = r.Deformation(rows.points.new_zeros(len(driving), *rows.points.shape[1:]))
-        return self._render(identity, self.pose(identity, source), compose(rows, still, driving))
+        return self._render(identity, self.pose(canonical, source), compose(rows, still, driving))
+
+    def pose(self, canonical: r.CanonicalKeypoints, motion: r.Motion) -> r.Keypoints:
+        """Keypoints of an identity in a motion (eq. 4, 5); one row of the canonical keypoints serves all rows of the motion."""
+        rows = _rows(canonical, motion)
+        return compose(rows, self._deform(motion.expression, rows, motion.rotation), motion)
+
+    def knows_regions(self, landmarks: type[r.Landmarks]) -> bool:
+        """True for the face mesh and for contours, which say where eyes and mouth are."""
+        return issubclass(landmarks, (r.MeshLandmarks, r.ContourLandmarks))
+
+    def _regions(self, canonical: r.CanonicalKeypoints, crops: r.Frames, landmarks: r.Landmarks) -> tuple[Tensor, Tensor]:
+        """Which keypoints are near the eyes and the mouth, as the landmarks show them; zeros when they do not."""
+        points = canonical.points
+        if landmarks.points.shape[1] not in REGION_LANDMARKS:
+            return points.new_zeros(points.shape[:2]), points.new_zeros(points.shape[:2])
+        posed = self.pose(canonical, self.decompose(crops, landmarks)).points[..., :2]
+        return keypoint_regions(posed, landmarks.points[..., :2].to(posed) * (2 / self.crop_size) - 1)
 
     def _deform(self, expression: Tensor, rows: r.CanonicalKeypoints, rotation: Tensor) -> r.Deformation:
         posed = (r.Rotation(rotation.to(expression)),) if self.decodes_in_a_pose else ()
@@ -131,15 +140,14 @@ class MMFAAnimator:
         return r.Frames(rendering.image.clamp(0, 1))
 
 
-def _rows(identity: r.Identity, motion: r.Motion) -> r.CanonicalKeypoints:
-    points = identity.canonical
-    return r.CanonicalKeypoints(points if len(points) in (1, len(motion)) else points[:1])
+def _rows(canonical: r.CanonicalKeypoints, motion: r.Motion) -> r.CanonicalKeypoints:
+    return canonical if len(canonical) in (1, len(motion)) else canonical[:1]
 
 
-def _hand_over(need: type[r.Record], crops: r.Frames, landmarks: r.Landmarks) -> r.Record:
-    """What a rotation estimator asks for. Raises RecordError when these are not the landmarks it needs, or something else altogether."""
+def _hand_over(need: type[r.Record], kind: str, crops: r.Frames, landmarks: r.Landmarks) -> r.Record:
+    """What a part asks for. Raises RecordError when these are not the landmarks it needs, or something else altogether."""
     if issubclass(need, r.Landmarks):
         return landmarks if isinstance(landmarks, need) else need(landmarks.points, landmarks.presence)
     if need is r.Frames:
         return crops
-    raise RecordError(f"the rotation estimator needs {need.__name__}", where="animator.options.rotation_estimator")
+    raise RecordError(f"the {kind.replace('_', ' ')} needs {need.__name__}", where=f"animator.options.{kind}")

@@ -8,15 +8,12 @@ import attrs
 from attrs.validators import in_
 
 from mmfa_components import records as r
-from mmfa_components.errors import WeightsError
 from mmfa_components.hookspecs import hookimpl
 from mmfa_components.kinds import ComponentSpec, Context, MetricFacts, NoOptions
 from mmfa_components.weights import WeightsFile
-from plugins.packaged.sources import SOURCES, weights_path
+from plugins.packaged.sources import SOURCES, load_fetched, weights_path
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from plugins.image_metrics import ImageMetric
     from plugins.packaged.csim import IdentitySimilarity
 
@@ -38,15 +35,6 @@ class CsimOptions:
     backbone: str = attrs.field(default="sface", validator=in_(("sface", "mobilefacenet")))
     face_detector: str = "facemesh"
     landmark_detector: str = "facemesh"
-
-
-def load_fetched(name: str, network: nn.Module, context: Context) -> None:
-    """Load weights ``name`` into a network and put it on the device. Raises WeightsError that says how to get a missing file."""
-    path = context.weights.path(name)
-    if not path.is_file():
-        raise WeightsError(f"weights {name} are not there, and none are shipped", where=str(path), fix=f"python -m plugins fetch {name}")
-    context.weights.load(name, network)
-    network.eval().requires_grad_(False).to(context.device)
 
 
 def _lpips(options: NoOptions, context: Context) -> ImageMetric:

@@ -13,6 +13,7 @@ from mmfa_components.kinds import Context, FaceDetector, LandmarkDetector, Metri
 from mmfa_components.perception.faces import FaceReader
 from plugins.packaged.mobilefacenet import MobileFaceNet
 from plugins.packaged.sface import SFace, SFaceNetwork
+from plugins.packaged.sources import load_fetched
 
 DEFINITION = "cosine of the identity embeddings of the two faces, each aligned by its own landmarks"
 OTHERS = "stands in for the paper's backbone, which is not named; not comparable with figures of other backbones"
@@ -55,8 +56,6 @@ class IdentitySimilarity:
 
 def make_csim(backbone: str, face_detector: str, landmark_detector: str, context: Context) -> IdentitySimilarity:
     """Build the metric with the named detectors. Raises WeightsError, or PluginError when the landmarks are no mesh landmarks."""
-    from plugins.packaged import load_fetched
-
     spec = context.spec("landmark_detector", landmark_detector)
     if not any(issubclass(given, r.MeshLandmarks) for given in spec.gives):
         what = f"landmark_detector {landmark_detector!r} gives no mesh landmarks"

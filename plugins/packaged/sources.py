@@ -7,6 +7,10 @@ from pathlib import Path
 from typing import Literal
 
 import attrs
+from torch import nn
+
+from mmfa_components.errors import WeightsError
+from mmfa_components.kinds import Context
 
 FOLDER_VARIABLE = "MMFA_WEIGHTS"
 
@@ -78,3 +82,12 @@ def weights_folder() -> Path:
 def weights_path(name: str, folder: Path | None = None) -> Path:
     """Where the file ``name`` lies once it was fetched."""
     return (folder or weights_folder()) / f"{name}.safetensors"
+
+
+def load_fetched(name: str, network: nn.Module, context: Context) -> None:
+    """Load weights ``name`` into a network and put it on the device. Raises WeightsError that says how to get a missing file."""
+    path = context.weights.path(name)
+    if not path.is_file():
+        raise WeightsError(f"weights {name} are not there, and none are shipped", where=str(path), fix=f"python -m plugins fetch {name}")
+    context.weights.load(name, network)
+    network.eval().requires_grad_(False).to(context.device)

@@ -93,7 +93,7 @@ def test_what_cannot_be_exchanged_is_told(tmp_path: Path, capsys: pytest.Capture
     for command, words in (
         (["export", track, str(tmp_path / "x"), "--rate", "25"], "not the motion of a clip"),
         (["export", track, str(tmp_path / "x"), "--rate", "fast"], "no frame rate"),
-        (["show", track, "--plot", str(tmp_path / "x.png")], "curves are drawn of a Motion"),
+        (["show", track, "--plot", str(tmp_path / "x.png")], "curves are drawn of motions"),
         (["import", str(tmp_path / "nothing.pkl")], "cannot be read"),
     ):
         assert main([*command, *folder], {}) == 2

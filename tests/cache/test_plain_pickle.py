@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import pickle
 import pickletools
 from fractions import Fraction
@@ -12,11 +13,12 @@ import numpy as np
 import pytest
 import torch
 
-from cache.liveportrait import deformation_of, import_template, motion_of, read_template
+from cache.liveportrait import MIRROR, deformation_of, import_template, motion_of, read_template
 from cache.motion_file import MotionFile
 from cache.plain_pickle import read_plain_pickle
 from mmfa_components.errors import CacheError
 from mmfa_components.geometry.compose import compose_points
+from mmfa_components.geometry.edit import angles_of
 from mmfa_components.geometry.rotations import euler_to_matrix
 from mmfa_components.records import LivePortraitTemplate
 
@@ -143,11 +145,28 @@ def write(folder: Path, body: Any) -> Path:
 
 
 def test_its_composition_is_ours_exactly(tmp_path: Path) -> None:
-    """The posed keypoints that the template itself holds come out of eq. 5 with delta = R^T exp."""
+    """The posed keypoints that the template itself holds come out of eq. 5, z mirrored: it points away from the viewer there."""
     record, _ = read_template(write(tmp_path, template()))
     motion = motion_of(record)
-    points = compose_points(record.kp, deformation_of(record).delta, motion.rotation, motion.scale, motion.translation)
-    torch.testing.assert_close(points, record.x_s, rtol=1e-5, atol=1e-5)
+    points = compose_points(record.kp * MIRROR, deformation_of(record).delta, motion.rotation, motion.scale, motion.translation)
+    torch.testing.assert_close(points, record.x_s * MIRROR, rtol=1e-5, atol=1e-5)
+
+
+def test_its_heads_nod_and_turn_as_in_their_clips(tmp_path: Path) -> None:
+    """Turns about LivePortrait's x and y go the other way about ours, since z is mirrored; the one about z stays."""
+    body = template(3)
+    angles = {"pitch": 10.0, "yaw": 20.0, "roll": 5.0}
+    x, y, z = (torch.tensor(math.radians(a)) for a in angles.values())
+    turns = [
+        torch.tensor([[1, 0, 0], [0, x.cos(), -x.sin()], [0, x.sin(), x.cos()]]),
+        torch.tensor([[y.cos(), 0, y.sin()], [0, 1, 0], [-y.sin(), 0, y.cos()]]),
+        torch.tensor([[z.cos(), -z.sin(), 0], [z.sin(), z.cos(), 0], [0, 0, 1]]),
+    ]
+    for frame, turn in zip(body["motion"], turns, strict=True):
+        frame["R"] = turn.T[None].numpy()  # points are rows there
+    record, _ = read_template(write(tmp_path, body))
+    ours = angles_of(motion_of(record))  # yaw, pitch, roll
+    torch.testing.assert_close(ours, torch.tensor([[0.0, -10.0, 0.0], [20.0, 0.0, 0.0], [0.0, 0.0, 5.0]]), atol=1e-3, rtol=0)
 
 
 def test_a_template_becomes_a_motion_file_and_nothing_is_lost(tmp_path: Path) -> None:

@@ -107,7 +107,7 @@ def test_a_table_of_options_alone_keeps_the_default_component() -> None:
     built, faults = structure({"animator": {"options": {"preset": "paper"}}}, Pipeline)
     assert not faults
     assert built is not None
-    assert (built.animator.name, built.animator.options) == ("mmfa", {"preset": "paper"})
+    assert (built.animator.name, built.animator.options) == ("", {"preset": "paper"})
 
 
 def test_salvage_goes_on_with_defaults_in_place_of_faulty_values() -> None:

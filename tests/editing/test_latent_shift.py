@@ -11,7 +11,7 @@ from disc_face import disc_registry
 from line_vae import LineVAE, with_line_vae
 
 from mmfa_components.errors import ConfigError
-from mmfa_components.records import Motion, RegionalMotion
+from mmfa_components.records import HEAD, Motion, RegionalMotion
 from mmfa_components.registry import Registry
 from pipelines.editing.latent_shift import LatentSpace
 
@@ -57,12 +57,12 @@ def test_eyes_and_mouth_are_moved_along_and_nothing_else(registry: Registry) -> 
     space = LatentSpace(LineVAE(None, None), {})
     rows = torch.tensor([[0.3], [0.4]])
     pose = torch.eye(3).expand(2, 3, 3), torch.ones(2), torch.zeros(2, 3)
-    got = space.shift(RegionalMotion(*pose, rows, rows + 0.1, rows - 0.1), {"0": -1.0})
+    got = space.shift(RegionalMotion(*pose, rows, rows + 0.1, rows - 0.1), {"0": -1.0}, HEAD)
     assert isinstance(got, RegionalMotion)
     for name, before in (("expression", rows), ("eyes", rows + 0.1), ("mouth", rows - 0.1)):
         torch.testing.assert_close(getattr(got, name), before - 0.1)
     motion = Motion(*pose, rows)
-    assert space.shift(motion, {"0": 0.0}) is motion
+    assert space.shift(motion, {"0": 0.0}, HEAD) is motion
     assert space.strongest(3, 1) == [0]
     with pytest.raises(ConfigError, match="does not take this animator's features of 2 numbers"):
         space.size(2)

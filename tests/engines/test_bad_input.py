@@ -229,6 +229,7 @@ def weights_registry(path: Path, architecture: str) -> Registry:
 
     from mmfa_components.hookspecs import hookimpl
     from mmfa_components.kinds import ComponentSpec
+    from mmfa_components.records import HEAD
     from mmfa_components.registry import Plugin, inspect_plugin
     from mmfa_components.weights import WeightsFile
 
@@ -238,7 +239,7 @@ def weights_registry(path: Path, architecture: str) -> Registry:
 
     @hookimpl
     def mmfa_components() -> list[ComponentSpec]:
-        return [ComponentSpec("animator", "weighted", factory, options=disc_face.AnimatorOptions, weights=("disc_weights",))]
+        return [ComponentSpec("animator", "weighted", factory, options=disc_face.AnimatorOptions, weights=("disc_weights",), motion=HEAD)]
 
     @hookimpl
     def mmfa_weights() -> list[WeightsFile]:

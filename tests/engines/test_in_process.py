@@ -64,7 +64,7 @@ def test_the_result_has_the_transferred_motion(tmp_path: Path, media: Any, regis
         [media.red],
         [media.swing],
         output={"quality": 1},
-        transfer={"expression": "absolute", "rotation": "source"},
+        transfer={"fields": {"expression": "absolute", "rotation": "source"}},
     )
     run_plan(same, registry, screen.console)
     other = decompose_video(same.jobs[0].output)
@@ -106,7 +106,7 @@ def test_what_decides_the_bytes_makes_a_result_anew_and_what_does_not_is_skipped
     assert status() == "done"
     assert status() == "skipped"
     assert status(engine={"batch": 2, "span": 5}) == "skipped"
-    assert status(transfer={"scale": "source"}) == "done"
+    assert status(transfer={"fields": {"scale": "source"}}) == "done"
     assert status() == "done"
     assert status(output={"quality": 20}) == "done"
     assert status(output={"quality": 20, "overwrite": True}) == "done"
@@ -135,7 +135,7 @@ def test_a_video_as_source_keeps_its_own_motion_and_is_held_at_its_end(
 ) -> None:
     plan = disc_plan(
         tmp_path, [media.video_source], [media.swing], output={"quality": 1},
-        transfer={"rotation": "source", "translation": "source", "scale": "source", "expression": "source"},
+        transfer={"default": "source"},
     )  # fmt: skip
     report = run_plan(plan, registry, screen.console)
     assert report.exit_code == 0, screen.text

@@ -10,7 +10,7 @@ import torch
 from disc_media import disc_plan
 
 from mmfa_components.geometry.rotations import euler_to_matrix
-from mmfa_components.records import Motion
+from mmfa_components.records import HEAD, Motion
 from mmfa_components.registry import Registry
 from pipelines.runs.run import run_plan
 from pipelines.runs.sheet import MOMENTS, choose_moments
@@ -38,18 +38,18 @@ def test_moments_are_the_peaks_of_even_parts() -> None:
     yaw = torch.zeros(120)
     peaks = [8, 31, 50, 71, 90, 112]
     yaw[peaks] = 0.5
-    assert choose_moments(turned(yaw), 0) == peaks
+    assert choose_moments(turned(yaw), 0, HEAD) == peaks
 
 
 def test_moments_keep_apart_and_rise() -> None:
-    chosen = choose_moments(turned(torch.linspace(0, 1, 600)), 0)
+    chosen = choose_moments(turned(torch.linspace(0, 1, 600)), 0, HEAD)
     assert len(chosen) == MOMENTS
     assert min(b - a for a, b in itertools.pairwise(chosen)) > 50
 
 
 def test_short_clips_have_fewer_moments() -> None:
-    assert choose_moments(turned(torch.zeros(1)), 0) == [0]
-    assert choose_moments(turned(torch.zeros(4)), 0) == [0, 1, 2, 3]
+    assert choose_moments(turned(torch.zeros(1)), 0, HEAD) == [0]
+    assert choose_moments(turned(torch.zeros(4)), 0, HEAD) == [0, 1, 2, 3]
 
 
 def test_the_sheet_is_drawn_anew_only_when_results_changed(tmp_path: Path, media: Any, registry: Registry, screen: Any) -> None:

@@ -12,7 +12,7 @@ from mmfa_components.registry import Registry, load_registry
 from pipelines.catalogue import SHIPPED
 from pipelines.config.faults import Faults
 from pipelines.evaluation.scenes import choose_frames
-from pipelines.evaluation.schema import EvaluateInputs, EvaluatePipeline, Frames, Input
+from pipelines.evaluation.schema import Candidate, EvaluateInputs, EvaluatePipeline, Frames, Input
 from pipelines.evaluation.sources import find_inputs, pair_up
 from pipelines.kinds.evaluate import KIND
 
@@ -59,7 +59,7 @@ def test_a_manifest(tmp_path: Path) -> None:
 def test_the_shipped_file_is_a_checked_plan(registry: Registry) -> None:
     plan = KIND.load(FILE, (), registry)
     assert (len(plan.clips), len(plan.portraits), plan.pairs) == (2, 2, ((0,), (1,)))
-    plain = EvaluatePipeline()
+    plain = EvaluatePipeline(animators=(Candidate("mmfa"),))
     for name in ("animators", "metrics", "same", "cross", "control", "temporal", "cache", "engine", "seed"):
         assert getattr(plan.pipeline, name) == getattr(plain, name), name
     console = Console(width=160, record=True)

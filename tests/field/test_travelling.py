@@ -132,6 +132,6 @@ def test_a_source_that_travels_is_pasted_where_it_is(tmp_path: Path, registry: R
 
 def test_squares_go_along_only_where_they_may() -> None:
     x = torch.linspace(200, 1400, 40)
-    framing = frame(track_of(boxes_at(x)), goes_along=False)
+    framing = frame(track_of(boxes_at(x)), placeable=False)
     assert not framing.moves
     assert attrs.asdict(framing)["cuts"] == ()

@@ -6,17 +6,18 @@ import pytest
 import torch
 
 from mmfa_components.geometry.rotations import euler_to_matrix, geodesic_degrees
-from mmfa_components.geometry.track import GapFiller, between, bridged, ranges_of, runs, smooth, smooth_rotation
+from mmfa_components.geometry.track import GapFiller, bridged, ranges_of, runs
+from mmfa_components.geometry.transfer import between
 from mmfa_components.records import Motion
 
 
 def turning(frames: int, step: float = 0.1) -> Motion:
-    """A head that turns by ``step`` radians a frame while all else grows linearly."""
+    """A head that turns by ``step`` radians a frame and grows by a tenth, while all else grows linearly."""
     index = torch.arange(frames, dtype=torch.float64)
     yaw = step * index
     return Motion(
         rotation=euler_to_matrix(yaw, 0 * yaw, 0 * yaw),
-        scale=1 + 0.1 * index,
+        scale=1.1**index,
         translation=index[:, None] * torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64),
         expression=index[:, None].repeat(1, 4),
     )
@@ -113,29 +114,3 @@ def test_ranges_as_text() -> None:
     assert ranges_of(flags) == ["0", "2-4", "7"]
     assert ranges_of(torch.zeros(3, dtype=torch.bool)) == []
     assert ranges_of(torch.ones(3, dtype=torch.bool)) == ["0-2"]
-
-
-def test_smoothing_has_no_lag_and_keeps_lines_and_constants() -> None:
-    line = torch.arange(10, dtype=torch.float64)[:, None] * torch.tensor([1.0, -2.0], dtype=torch.float64)
-    torch.testing.assert_close(smooth(line, 3), line)
-    peak = torch.zeros(21, dtype=torch.float64)
-    peak[10] = 1.0
-    steady = smooth(peak, 4)
-    assert int(steady.argmax()) == 10
-    torch.testing.assert_close(steady, steady.flip(0))
-    torch.testing.assert_close(steady.sum(), torch.tensor(1.0, dtype=torch.float64))
-
-
-def test_smoothing_takes_noise_away() -> None:
-    noise = torch.randn(400, 3, generator=torch.Generator().manual_seed(0))
-    assert smooth(noise, 4).std() < 0.5 * noise.std()
-    assert smooth(noise, 0) is noise
-
-
-def test_smoothed_rotations_are_rotations() -> None:
-    g = torch.Generator().manual_seed(0)
-    jitter = 0.1 * torch.randn(3, 50, generator=g, dtype=torch.float64)
-    steady = smooth_rotation(euler_to_matrix(*jitter), 5)
-    torch.testing.assert_close(torch.linalg.det(steady), torch.ones(50, dtype=torch.float64), atol=1e-5, rtol=0)
-    still = torch.eye(3, dtype=torch.float64).expand(50, 3, 3)
-    assert geodesic_degrees(still, steady).mean() < 0.6 * geodesic_degrees(still, euler_to_matrix(*jitter)).mean()

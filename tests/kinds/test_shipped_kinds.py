@@ -13,6 +13,7 @@ from tiny_training import use_tiny_preset, write_dataset
 from mmfa_components.errors import ConfigError
 from mmfa_components.registry import load_registry
 from pipelines.catalogue import SHIPPED
+from pipelines.config.components import named_parts
 from pipelines.config.faults import Faults
 from pipelines.config.load import read_pipeline, read_toml
 from pipelines.datasets.schema import DatasetPipeline
@@ -54,7 +55,7 @@ def test_defaults_are_written_out_as_they_are(name: str, schema: type[Any], free
     faults = Faults()
     made: Any = read_pipeline(SHIPPED / f"{name}.toml", (), schema, faults)
     assert faults.items == []
-    plain = schema()
+    plain = named_parts(schema(), load_registry())
     for field in attrs.fields(schema):
         if field.name not in other:
             assert getattr(made, field.name) == getattr(plain, field.name), field.name

@@ -12,6 +12,7 @@ from mmfa_components.geometry.rotations import euler_to_matrix, geodesic_degrees
 from mmfa_components.geometry.shape import shape_of
 from mmfa_components.geometry.squares import crop_squares, region_of_detection, to_crop
 from mmfa_components.registry import Registry, load_registry
+from mmfa_components.testing import check_animator
 from mmfa_components.weights import metadata
 from pipelines.media import read_image
 
@@ -43,11 +44,21 @@ def portrait(registry: Registry) -> tuple[r.Frames, r.Landmarks]:
     return r.Frames(crop_squares(rgb, square, 256)), r.Landmarks(to_crop(found.points, square, 256), found.presence)
 
 
+def test_it_conforms(portrait, registry: Registry) -> None:
+    """The hiker and his mirror image, as faces that differ."""
+    crops, landmarks = portrait
+    size = crops.rgb.shape[-1]
+    flipped = landmarks.points * torch.tensor([-1.0, 1.0, 1.0]) + torch.tensor([float(size), 0.0, 0.0])
+    both = r.Frames(torch.cat([crops.rgb, crops.rgb.flip(-1)]))
+    points = r.Landmarks(torch.cat([landmarks.points, flipped]), landmarks.presence.expand(2).clone())
+    check_animator(registry.spec("animator", "mmfa"), registry.context(), both, points, least_psnr=18.0)
+
+
 @torch.inference_mode()
 def test_unmoved_portrait_comes_back(animator, portrait) -> None:
     crops, landmarks = portrait
     motion = animator.decompose(crops, landmarks)
-    out = animator.render(animator.encode(crops), motion, motion).rgb
+    out = animator.render(animator.encode(crops, landmarks), motion, motion).rgb
     assert out.shape == (1, 3, 256, 256)
     assert -10 * float((out - crops.rgb).square().mean().log10()) > 20  # dB
 
@@ -58,7 +69,7 @@ def test_asking_for_another_yaw_turns_the_head(animator, portrait, registry: Reg
     own = animator.decompose(crops, landmarks)
     turn = euler_to_matrix(torch.tensor([-0.3, 0.0, 0.3]), torch.zeros(3), torch.zeros(3))
     asked = r.Motion(turn @ own.rotation, own.scale.expand(3), own.translation.expand(3, -1), own.expression.expand(3, -1))
-    out = animator.render(animator.encode(crops), own, asked)
+    out = animator.render(animator.encode(crops, landmarks), own, asked)
     context = registry.context()
     found = registry.build("landmark_detector", "facemesh", None, context)(out, r.FaceRegions(torch.tensor([[128.0, 135, 230, 0]] * 3)))
     measured = registry.build("rotation_estimator", "facemesh", None, context)(found).matrix
@@ -88,7 +99,7 @@ def test_translation_moves_the_face(animator, portrait, registry: Registry) -> N
     own = animator.decompose(crops, landmarks)
     shift = torch.tensor([[-0.15, 0.0, 0], [0.15, 0, 0]])
     asked = r.Motion(own.rotation.expand(2, 3, 3), own.scale.expand(2), own.translation + shift, own.expression.expand(2, -1))
-    out = animator.render(animator.encode(crops), own, asked)
+    out = animator.render(animator.encode(crops, landmarks), own, asked)
     regions = r.FaceRegions(torch.tensor([[128.0, 135, 230, 0]] * 2))
     points = registry.build("landmark_detector", "facemesh", None, registry.context())(out, regions).points
     moved = float((points[1] - points[0])[:, 0].mean()) / 128
@@ -100,7 +111,7 @@ def test_batch_equals_single_and_one_identity_serves_all(animator, portrait) -> 
     crops, landmarks = portrait
     own = animator.decompose(crops, landmarks)
     two = r.Motion.concatenate([own, r.Motion(own.rotation, own.scale * 1.1, own.translation, own.expression)])
-    identity = animator.encode(crops)
+    identity = animator.encode(crops, landmarks)
     both = animator.render(identity, own, two).rgb
     torch.testing.assert_close(both[1:], animator.render(identity, own, two[1:]).rgb, atol=2e-4, rtol=0)
 
@@ -112,7 +123,7 @@ def test_bfloat16_is_close_and_leaves_motion_alone(animator, portrait, registry:
     own, other = animator.decompose(crops, landmarks), half.decompose(crops, landmarks)
     torch.testing.assert_close(own.expression, other.expression)
     torch.testing.assert_close(own.translation, other.translation)
-    difference = animator.render(animator.encode(crops), own, own).rgb - half.render(half.encode(crops), own, own).rgb
+    difference = animator.render(animator.encode(crops, landmarks), own, own).rgb - half.render(half.encode(crops, landmarks), own, own).rgb
     assert float(difference.abs().mean()) < 0.01
 
 
@@ -175,15 +186,16 @@ def test_regions_move_apart_and_alike_as_one(animator, portrait) -> None:
     """With one expression everywhere a regional motion gives the plain picture; a changed mouth changes the mouth more than the eyes."""
     crops, landmarks = portrait
     own = animator.decompose(crops, landmarks)
-    identity = animator.encode(crops)
-    regions = animator.regions(identity, own, r.MeshLandmarks(landmarks.points, landmarks.presence))
-    assert float(regions.eyes.max()) > 0.8
-    assert float(regions.mouth.max()) > 0.8
+    identity = animator.encode(crops, landmarks)
+    assert float(identity.eyes.max()) > 0.8
+    assert float(identity.mouth.max()) > 0.8
+    assert animator.knows_regions(r.MeshLandmarks)
+    assert not animator.knows_regions(r.Landmarks)
     changed = own.expression + 10 * torch.randn(own.expression.shape, generator=torch.Generator().manual_seed(4))
 
     def render(rest, eyes, mouth) -> torch.Tensor:
         motion = r.RegionalMotion(own.rotation, own.scale, own.translation, rest, eyes, mouth)
-        return animator.render_regions(identity, own, motion, regions).rgb
+        return animator.render(identity, own, motion).rgb
 
     plain = animator.render(identity, own, own).rgb
     torch.testing.assert_close(render(own.expression, own.expression, own.expression), plain)
@@ -203,7 +215,7 @@ def test_regions_move_apart_and_alike_as_one(animator, portrait) -> None:
 def test_the_canonical_face_forgets_pose_and_expression(animator, portrait) -> None:
     crops, landmarks = portrait
     own = animator.decompose(crops, landmarks)
-    identity = animator.encode(crops)
+    identity = animator.encode(crops, landmarks)
     frontal = r.Motion(torch.eye(3)[None], own.scale, 0 * own.translation, own.expression)
     other = r.Motion(torch.eye(3)[None], own.scale, 0 * own.translation, own.expression + 100)
     first, second = (animator.render_neutral(identity, own, m).rgb for m in (frontal, other))

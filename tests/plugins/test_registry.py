@@ -12,7 +12,7 @@ import pytest
 from mmfa_components import records as r
 from mmfa_components.errors import ConfigError, MMFAError, PluginError, did_you_mean, reason_of
 from mmfa_components.hookspecs import hookimpl
-from mmfa_components.kinds import KINDS, ComponentSpec, NoOptions
+from mmfa_components.kinds import KINDS, ComponentSpec, KindSpec, NoOptions
 from mmfa_components.records import Record
 from mmfa_components.registry import DISABLE_VARIABLE, Plugin, Registry, inspect_plugin, load_registry, make_options
 from mmfa_components.weights import WeightsFile
@@ -144,15 +144,43 @@ def test_wrong_options_are_told(given: dict[str, Any], words: str) -> None:
     assert "ValueError" not in str(caught.value)
 
 
-def test_kinds_are_closed_and_no_options_is_the_default() -> None:
-    with pytest.raises(ValueError, match="'kind' must be in"):
-        spec(kind="magic")
+def test_a_plugin_may_bring_a_kind_of_its_own() -> None:
+    registry = Registry()
+    part = loaded(mmfa_components=[spec(kind="region_predictor")])
+    registry.add(part)
+    assert "which no plugin brings" in registry.plugins[-1].error
+    registry.add(loaded(mmfa_kinds=[KindSpec("region_predictor", "regions from heat maps")]))
+    registry.add(part)
+    assert registry.spec("region_predictor", "one").kind == "region_predictor"
+    registry.add(loaded(mmfa_kinds=[KindSpec("animator", "again")]))
+    assert "kind 'animator'" in registry.plugins[-1].error
+
+
+def test_one_default_a_kind() -> None:
+    registry = Registry()
+    registry.add(loaded(mmfa_components=[spec("one", default=True), spec("two")]))
+    assert registry.spec("metric", "").name == "one"
+    registry.add(loaded(mmfa_components=[spec("three", default=True)]))
+    assert "default metric" in registry.plugins[-1].error
+
+
+def test_motions_are_known_by_their_record() -> None:
+    registry, points = Registry(), r.MotionKind(Extra)
+    assert registry.motion_of(r.RegionalMotion) is r.HEAD
+    registry.add(loaded(mmfa_components=[spec("a", kind="animator", motion=points)]))
+    assert registry.motions["Extra"] is points
+    assert registry.records["Extra"] is Extra
+    registry.add(loaded(mmfa_components=[spec("b", kind="animator", motion=r.MotionKind(Extra, smooth=("value",)))]))
+    assert "motion 'Extra'" in registry.plugins[-1].error
+
+
+def test_our_kinds_and_no_options_is_the_default() -> None:
     assert ComponentSpec("metric", "x", print).options is NoOptions
     needed = {
         "face_detector", "landmark_detector", "rotation_estimator", "keypoint_detector", "affine_estimator", "expression_codec", "expression_vae",
         "appearance_extractor", "dense_motion", "generator", "discriminator", "animator", "metric",
     }  # fmt: skip
-    assert set(KINDS) == needed
+    assert {kind.name for kind in KINDS} == needed
 
 
 BAD_PLUGINS = {
@@ -207,7 +235,11 @@ def test_our_own_systems_come_through_the_same_entry_points() -> None:
     registry = load_registry()
     assert {p.name for p in registry.plugins if p.distribution == "mmfa"} >= {"mmfa", "facemesh", "hopenet", "face_alignment"}
     assert not any(p.broken for p in registry.plugins if p.distribution == "mmfa")
-    assert {kind for kind, _ in registry.components} == set(KINDS)
+    assert {kind for kind, _ in registry.components} == {kind.name for kind in KINDS}
+    assert {kind: registry.default(kind) for kind in ("animator", "rotation_estimator", "metric")} == {
+        "animator": "mmfa", "rotation_estimator": "facemesh", "metric": "",
+    }  # fmt: skip
+    assert registry.spec("animator", "").name == "mmfa"
 
 
 def test_errors_keep_their_parts_across_processes() -> None:
