@@ -235,7 +235,7 @@ class Association:
         nearest = int((distance + growth).argmin())
         frames = self.gap + 1
         if strange[nearest] < ALIKE:
-            return bool(growth[nearest] > 0.14 * frames) or bool(distance[nearest] > 0.3 * frames)
+            return bool(growth[nearest] > 0.1 * frames) or bool(distance[nearest] > 0.25 * frames)
         return share >= 0.15 and bool(distance[nearest] < 0.6) and bool(growth[nearest] < 0.5)
 
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Protocol, runtime_checkable
+
+import attrs
+import torch
 from torch import Tensor
 from torch.nn import functional
 
 from mmfa_components.geometry.squares import crop_squares, region_of_detection
-from mmfa_components.records import FaceDetections
+from mmfa_components.kinds import FaceDetector
+from mmfa_components.records import FaceDetections, Frames
 from pipelines.stages.associate import FrameSight
 
 LOOK_SCALE = 5.5
@@ -14,8 +19,52 @@ LOOK_SCALE = 5.5
 distance: the head with hair and collar."""
 LOOK_SIDE, LOOK_SAMPLES = 8, 96
 """Cells of an appearance to a side, and samples that are averaged into them."""
+CLOSELY = 5
+"""Every how many frames of a clip without a face small ones are looked for as well: on a CPU that takes half a second and more."""
 SIGNATURE_SIDE = 16
 """Cells of a frame's signature to a side."""
+
+
+@runtime_checkable
+class Glancing(Protocol):
+    """A detector that can leave out what it finds small faces by. sure: score from which on a face needs no closer look."""
+
+    sure: float
+
+    def __call__(self, frames: Frames) -> FaceDetections: ...
+    def glance(self, frames: Frames) -> FaceDetections: ...
+
+
+class Eyes:
+    """Looks at the frames of a clip, in order: closely at the first one and every few, and while that finds what a glance does not."""
+
+    def __init__(self, detector: FaceDetector) -> None:
+        self.detector = detector
+        self.frame = 0
+        self.close = False  # the frame before showed its face only to a close look
+
+    def __call__(self, rgb: Tensor) -> FaceDetections:
+        """All faces of the next frames (n, 3, H, W), on their device. It does not depend on how a clip is cut up."""
+        if not isinstance(self.detector, Glancing):
+            return self.detector(Frames(rgb))
+        seen = self.detector.glance(Frames(rgb))
+        parts: list[FaceDetections] = []
+        for number in range(len(rgb)):
+            rows = (seen.image == number).nonzero().flatten()
+            here = _rows(seen, rows)
+            if bool((here.scores >= self.detector.sure).any()):
+                self.close = False
+            elif self.close or self.frame % CLOSELY == 0:
+                found = self.detector(Frames(rgb[number : number + 1]))
+                self.close = bool((found.scores >= self.detector.sure).any())
+                here = attrs.evolve(found, image=found.image + number)
+            parts.append(here)
+            self.frame += 1
+        return FaceDetections(*(torch.cat([getattr(p, name) for p in parts]) for name in FaceDetections.tensor_fields()))
+
+
+def _rows(detections: FaceDetections, rows: Tensor) -> FaceDetections:
+    return FaceDetections(*(t[rows] for t in detections.tensors().values()))
 
 
 def sights_of(rgb: Tensor, detections: FaceDetections) -> list[FrameSight]:
