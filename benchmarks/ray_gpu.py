@@ -50,8 +50,9 @@ def alone(engine: Engine, clip: Path, repeats: int) -> dict[str, Any]:
         full = next(iter(reader.spans(batch))).rgb  # (batch, H, W, 3) uint8
     with torch.inference_mode():
         frames = Frames(to_float(full, device))
-        track, found = FaceTracker(Worker(components, batch), face, str(clip), face.min_score).faces(frames.rgb)
-        if track is None or not all(found):
+        seen = FaceTracker(Worker(components, batch), face, str(clip), face.min_score).faces(frames.rgb)
+        track = seen.rows
+        if track is None or not all(seen.found):
             raise no_face(clip, "video")
         square = stable_square(face_boxes(track), face.crop_ratio)
         squares, regions = square.to(device).expand(batch, 4), FaceRegions(square_of_landmarks(track.points, REGION_RATIO).to(device))

@@ -23,6 +23,7 @@ from typing import Any
 import attrs
 
 from cache.keys import canonical_json, digest_of
+from mmfa_components.processes import process_place
 
 LAYOUT = "v1"
 MARKER, PREIMAGE = "complete.json", "preimage.json"
@@ -64,8 +65,8 @@ def temporary_path(folder: Path, digest: str) -> Path:
 
 
 def host_name() -> str:
-    """This host's name without dots."""
-    return re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname()) or "host"
+    """This host's name without dots, and where it numbers its processes: containers of one host may have one name."""
+    return f"{re.sub(r'[^A-Za-z0-9-]', '-', socket.gethostname()) or 'host'}-{process_place()}"
 
 
 def set_aside(folder: Path, path: Path) -> Path | None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import datetime
 import os
-import secrets
 import zipfile
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
@@ -24,6 +23,7 @@ from cache.store import known_records
 from cache.writer import writing
 from cache.zip_arrays import ROWS, ZipReader, ZipWriter
 from mmfa_components.errors import CacheError, RecordError, reason_of
+from mmfa_components.processes import process_mark
 from mmfa_components.records import HEAD, MotionKind, Record, motion_kind_of
 
 FORMAT, ATTRIBUTE, SUFFIX = 1, "mmfa_motion", ".motion.zip"
@@ -99,7 +99,7 @@ def write_motion(path: Path, motion: Rows, pts: Rows | None, more: Mapping[str, 
     created = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     others = {name: type(r).fingerprint() for name, r in (more or {}).items()}
     told = MotionHeader(record.fingerprint(), frames, more=others, created=created, **header)
-    partial = path.with_name(f".{path.stem}.part-{os.getpid()}-{secrets.token_hex(4)}{path.suffix}")
+    partial = path.with_name(f".{path.stem}.part-{process_mark()}{path.suffix}")
     with writing(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:

@@ -154,7 +154,7 @@ FIELDS: Mapping[str, str] = {
 
 @attrs.frozen
 class Take:
-    """A clip ready to take from: its motion, one row a result frame (or 1 row for all), and its reference frame (1 row)."""
+    """A clip ready to take from: its motion, one row a result frame (or 1 row for all), and its reference, 1 row or one a result frame."""
 
     motion: Record
     reference: Record
@@ -271,7 +271,7 @@ def _taken(
     if channel.takes_clip:
         take = takes[channel.clip]
         driving, reference = (getattr(m, field).to(own) for m in (take.motion, take.reference))
-        driving, reference = driving.expand(len(times), *driving.shape[1:]), reference[:1]
+        driving = driving.expand(len(times), *driving.shape[1:])
     else:
         driving, reference = own, own[:1]
     return taken_field(source, field, own, driving, reference, channel.origin, amount, zeroed)

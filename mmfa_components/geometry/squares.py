@@ -52,12 +52,13 @@ def square_of_landmarks(points: Tensor, ratio: float) -> Tensor:
     return torch.cat([centre, ((high - low).amax(1) / ratio)[:, None], angle[:, None]], 1)
 
 
-def crop_squares(rgb: Tensor, squares: Tensor, size: int) -> Tensor:
-    """Cut squares out of images by bilinear sampling; edge pixels repeat outside the image. Differentiable in the image.
+def crop_squares(rgb: Tensor, squares: Tensor, size: int, padding: str = "border") -> Tensor:
+    """Cut squares out of images by bilinear sampling. Differentiable in the image.
 
     Args:
         rgb: (N, C, H, W) float.
         squares: (N, 4) in pixels.
+        padding: what is outside of the image: "border" repeats edge pixels, "reflection" mirrors the image.
         size: side of the crops in pixels. When a square is larger than that, several samples are averaged per pixel (anti-aliasing).
 
     Returns:
@@ -74,7 +75,7 @@ def crop_squares(rgb: Tensor, squares: Tensor, size: int) -> Tensor:
     for offset in (grid_points((samples, samples), rgb.device, rgb.dtype).view(-1, 2) / (2 * size)).unbind(0):
         where = apply_matrix(matrix, (grid + offset).expand(len(rgb), -1, -1)) + squares[:, None, :2]
         where = (2 * where / extent - 1).unflatten(1, (size, size))
-        part = functional.grid_sample(rgb, where, padding_mode="border", align_corners=False)
+        part = functional.grid_sample(rgb, where, padding_mode=padding, align_corners=False)
         total = part if total is None else total + part
     assert total is not None
     return total / samples**2

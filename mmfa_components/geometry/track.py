@@ -28,6 +28,7 @@ class GapFiller(Generic[R]):
     block: int = 64
     _last: R | None = None
     _missing: int = 0
+    _before: R | None = None  # the last present row before the last break
 
     def push(self, rows: R, present: Sequence[bool]) -> Iterator[R]:
         """Add a span: ``rows`` hold the present rows only, in order. Yields filled rows, in order, as soon as they are known."""
@@ -48,10 +49,17 @@ class GapFiller(Generic[R]):
         """Add ``count`` missing rows."""
         self._missing += count
 
+    def cut(self) -> Iterator[R]:
+        """A break: nothing is interpolated across it. Yields what is missing before it."""
+        yield from self.finish()
+        if self._last is not None:
+            self._before, self._last = self._last, None
+
     def finish(self) -> Iterator[R]:
         """End of the sequence: the last present row repeated over a trailing gap (nothing when no row ever was present)."""
-        if self._last is not None:
-            yield from self._repeat(self._last)
+        row = self._before if self._last is None else self._last
+        if row is not None:
+            yield from self._repeat(row)
 
     def _close(self, row: R) -> Iterator[R]:
         if self._last is not None and self._missing <= self.max_gap:

@@ -74,7 +74,7 @@ def transfer_motion(
     Args:
         source: N = 1 (portrait) or one row a driving frame (video as source).
         driving: N frames.
-        reference: N = 1, the driving clip's reference frame.
+        reference: the driving clip's reference frame, N = 1, or one row a driving frame (one reference a shot).
         modes: by field; fields that are left out are relative.
         zeroed: fields whose neutral value means something by itself; see MotionKind.
 
@@ -85,8 +85,8 @@ def transfer_motion(
         RecordError: an unknown field, numbers of frames or sizes of fields that do not fit, or an absolute field that is not there.
     """
     frames, modes = len(driving), modes or {}
-    if len(source) not in (1, frames) or len(reference) != 1:
-        what = f"source has {len(source)} rows (1 or {frames} wanted), the reference {len(reference)} (1 wanted)"
+    if len(source) not in (1, frames) or len(reference) not in (1, frames):
+        what = f"source has {len(source)} rows, the reference {len(reference)} (1 or {frames} wanted)"
         raise RecordError(what, where="transfer_motion")
     laws = driving.laws()
     for name in modes:

@@ -96,11 +96,15 @@ class Rotation(Record):
 class FaceTrack(Record):
     """One face followed through a clip; gaps are bridged (points interpolated) and marked.
 
+    A shot is what one camera shows without a break. Nothing is interpolated from one shot or one person to the next.
+
     found: (N,) bool, True where the face was seen in that frame, False where it was bridged or never seen.
     usable: (N,) bool, True where ``points`` holds a seen or bridged face; False inside gaps too long to bridge.
     points: (N, P, 3) float, landmarks in pixels of the full frame, as in Landmarks.
     presence: (N,) float in [0, 1].
     crop: (N, 4) float, the crop square per frame as in FaceRegions (the same row N times for the one stable crop of a clip).
+    shot: (N,) int, number of the shot, from 0 on.
+    person: (N,) int, number of the person who is followed, in the order of appearance; 0 is the one selected.
     """
 
     found: Tensor = tensor("N", dtype="bool")
@@ -108,3 +112,5 @@ class FaceTrack(Record):
     points: Tensor = tensor("N", "P", 3)
     presence: Tensor = tensor("N")
     crop: Tensor = tensor("N", 4)
+    shot: Tensor = tensor("N", dtype="int")
+    person: Tensor = tensor("N", dtype="int")

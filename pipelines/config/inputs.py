@@ -132,10 +132,10 @@ def unique_names(names: list[str], taken: Iterable[str] = ()) -> list[str]:
 
 
 def _fitting(name: str) -> str:
-    """``name``, or when it is too long for a file its beginning with a digest of all of it."""
-    data = name.encode()
+    """``name`` as text, its bytes that are none as %XX; when it is too long for a file its beginning with a digest of all of it."""
+    data = "".join(f"%{ord(c) & 0xFF:02X}" if "\udc80" <= c <= "\udcff" else c for c in name).encode()
     if len(data) <= LONGEST_NAME:
-        return name
+        return data.decode()
     return data[: LONGEST_NAME - 10].decode(errors="ignore") + "_" + hashlib.sha256(data).hexdigest()[:8]
 
 

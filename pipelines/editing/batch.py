@@ -10,6 +10,7 @@ from typing import Any
 
 import attrs
 import torch
+from torch import Tensor
 
 from mmfa_components.geometry.edit import apply_edit
 from mmfa_components.records import Record, Timestamps
@@ -19,28 +20,30 @@ from pipelines.editing.schema import EditJob, EditPlan
 from pipelines.editing.timeline import Follower, Source, Timeline, follow, timeline_of
 from pipelines.media import probe
 from pipelines.reports.run_report import JobReport
-from pipelines.runs.batch import Batch, warnings_of
-from pipelines.runs.clips import Clip, source_span
+from pipelines.runs.batch import Batch, first_square, squares_text, warnings_of
+from pipelines.runs.clips import Clip, source_frames
 from pipelines.runs.film import Film, write_film, write_still
 from pipelines.runs.job_keys import job_face, job_key, motion_text, write_notes
 from pipelines.runs.sealing import seal_of
 from pipelines.runs.sheet import choose_moments
+from pipelines.stages.clock import frames_shown, seconds_of
 from pipelines.stages.encode import Portrait
 from pipelines.stages.motion_file import RecordRows, is_motion_file, motion_beside, write_result_motion
 from pipelines.stages.render import RenderUnit
-from pipelines.stages.transfer import held, smoothing_radius
+from pipelines.stages.transfer import smoothing_radius
 
 NO_REGIONS = "this animator or these landmarks know no regions of the face: eyes and mouth move with the rest"
 
 
 @attrs.frozen(eq=False)
 class _Work:
-    """A job whose inputs are ready. own: reads the source's motion."""
+    """A job whose inputs are ready. own: reads the source's motion.  shown: (N,) the frame of a source video at each of the result."""
 
     source: Source
     line: Timeline
     followers: dict[str, Follower]
     own: Callable[[int, int], Record]
+    shown: Tensor
 
 
 class EditBatch(Batch):
@@ -83,16 +86,21 @@ class EditBatch(Batch):
             followers[name] = follow(clip, line, kind, False, "auto", smooth, plan.timing.beyond)
         used = {c.path: c for c in (driving, source, *others.values()) if isinstance(c, Clip)}
         report.warnings += [text for clip in used.values() for text in warnings_of(clip)]
+        report.warnings += source.notes if isinstance(source, Portrait) else ()
         if driving is not None:
             report.lost, report.bridged = driving.report.lost, driving.report.bridged
         radius = smoothing_radius(smooth, float(source.info.rate)) if isinstance(source, Clip) else 0
 
+        shown = torch.empty(0, dtype=torch.long)
+        if isinstance(source, Clip):
+            shown = frames_shown(seconds_of(source.times, source.frames, source.info.time_base), line.seconds(0, line.frames))
+
         def own(start: int, stop: int) -> Record:
-            return held(source.motion, start, stop, kind, radius) if isinstance(source, Clip) else source.motion
+            return source.own_motion(shown[start:stop], kind, radius) if isinstance(source, Clip) else source.motion
 
         if edit.regional and not self.engine.facts.regional:
             report.warnings.append(NO_REGIONS)
-        return lambda: self._make(job, report, _Work(source, line, followers, own))
+        return lambda: self._make(job, report, _Work(source, line, followers, own, shown))
 
     def _make(self, job: EditJob, report: JobReport, work: _Work) -> int:
         output, facts, line = self.plan.pipeline.output, self.engine.facts, work.line
@@ -102,8 +110,9 @@ class EditBatch(Batch):
         leader = work.followers[""].clip if "" in work.followers else None
         notes = {
             "key": report.key, "frames": line.frames, "reference": report.reference, "lost": report.lost, "bridged": report.bridged,
-            "moments": moments, "source_square": _square(work.source), "source_frames": getattr(work.source, "frames", 1),
-            **({"driving_square": _square(leader)} if leader is not None else {}),
+            "moments": moments, "source_square": squares_text(first_square(work.source)[None])[0],
+            **({"source_shown": work.shown[moments].tolist()} if isinstance(work.source, Clip) else {}),
+            **({"driving_squares": squares_text(leader.framing.squares[moments])} if isinstance(leader, Clip) else {}),
         }  # fmt: skip
         origin = motion_text(*[self.input(f.clip.path) for f in work.followers.values() if isinstance(f.clip, Clip)])
         metadata = write_notes(notes, facts, f"edited; {origin}" if origin else "edited")
@@ -113,7 +122,7 @@ class EditBatch(Batch):
             report.seconds = write_still(self.engine, job.output, units[0], work.source, output, metadata, seal)
         else:
             sound = line.sound if output.audio else None
-            film = Film(job.output, line.info.time_base, line.info.rate, line.times, sound, metadata, seal)
+            film = Film(job.output, line.info.time_base, line.info.rate, line.times, sound, metadata, seal, work.shown, report.warnings.append)
             report.seconds = write_film(self.engine, film, units, work.source, output)
         if output.motion:
             times = RecordRows(Timestamps(line.pts.long()))
@@ -131,7 +140,7 @@ class EditBatch(Batch):
             if self.space is not None:
                 motion = self.space.shift(motion, self._plan.motion.latent, kind)
             source = work.source
-            identity: Any = source.identity if isinstance(source, Portrait) else source_span(source, start, stop)
+            identity: Any = source.identity if isinstance(source, Portrait) else source_frames(source, work.shown[start:stop])
             yield RenderUnit(start, motion, own, identity)
 
     def _other(self, path: Path, face: Face) -> Source:
@@ -140,7 +149,3 @@ class EditBatch(Batch):
         if is_motion_file(path) or probe(path).kind == "video":
             return self.clip(path, face)
         return self.source(path, face)
-
-
-def _square(source: Source) -> list[float]:
-    return [round(float(v), 3) for v in torch.as_tensor(source.square)]

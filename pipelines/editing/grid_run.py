@@ -166,7 +166,7 @@ def walk_frames(output: GridOutput) -> int:
 
 def picture_of(face: Portrait, size: int = 256) -> Tensor:
     """The crop of a face (size, size, 3) uint8, as the animator sees it."""
-    return to_bytes(crop_frames(face.rgb[None], face.square, size, torch.device("cpu")).rgb)[0]
+    return to_bytes(crop_frames(face.rgb[None], face.square, size, torch.device("cpu"), fill=True).rgb)[0]
 
 
 def rows_of(motion: Record, frames: int) -> Record:

@@ -39,7 +39,7 @@ def write_strips(path: Path, title: str, jobs: Sequence[JobReport]) -> bool:
 
 def _rows(job: JobReport, frames: FrameSource) -> list[GridRow]:
     notes = read_notes(Path(job.output))
-    if not {"moments", "source_square", "source_frames"} <= notes.keys():
+    if not {"moments", "source_square"} <= notes.keys():
         return []
     moments, output, source = notes["moments"], Path(job.output), Path(job.source)
     still = probe(output).kind == "image"
@@ -47,8 +47,9 @@ def _rows(job: JobReport, frames: FrameSource) -> list[GridRow]:
     pictures = _source(source, notes, frames)
     rows = [GridRow("source", [("", picture) for picture in pictures])]
     driving = Path(job.driving)
-    if "driving_square" in notes and not is_motion_file(driving):
-        rows.append(GridRow("driving", [("", _crop(frames.read(driving, m, m + 1), notes["driving_square"])) for m in moments]))
+    if "driving_squares" in notes and not is_motion_file(driving):
+        seen = zip(moments, notes["driving_squares"], strict=True)
+        rows.append(GridRow("driving", [("", _crop(frames.read(driving, m, m + 1), square)) for m, square in seen]))
     captions = [f"frame {m}" for m in moments] if len(made) > 1 else [""]
     rows.append(GridRow("result", list(zip(captions, made, strict=True))))
     return [GridRow(rows[0].label, rows[0].tiles, job.name), *rows[1:]]
@@ -57,10 +58,9 @@ def _rows(job: JobReport, frames: FrameSource) -> list[GridRow]:
 def _source(path: Path, notes: dict[str, Any], frames: FrameSource) -> list[Tensor]:
     if probe(path).kind == "image":
         return [_crop(opaque(read_image(path))[None], notes["source_square"])]
-    last = int(notes["source_frames"]) - 1
-    held = [min(int(m), last) for m in notes["moments"]]
-    return [_crop(frames.read(path, m, m + 1), notes["source_square"]) for m in held]
+    shown = [int(m) for m in notes.get("source_shown", [0])]
+    return [_crop(frames.read(path, m, m + 1), notes["source_square"]) for m in shown]
 
 
 def _crop(rgb: Tensor, square: list[float]) -> Tensor:
-    return to_bytes(crop_frames(rgb, torch.tensor([square]), CROP, torch.device("cpu")).rgb)[0]
+    return to_bytes(crop_frames(rgb, torch.tensor([square]), CROP, torch.device("cpu"), fill=True).rgb)[0]

@@ -15,8 +15,10 @@ from mmfa_components.records import MotionKind
 from pipelines.editing.schema import Timing
 from pipelines.media import MediaInfo
 from pipelines.runs.clips import Clip
+from pipelines.stages.clock import frames_shown, seconds_of
 from pipelines.stages.encode import Portrait
-from pipelines.stages.transfer import find_reference, read_motion, smoothing_radius
+from pipelines.stages.references import References, find_references
+from pipelines.stages.transfer import read_motion, smoothing_radius
 
 Source = Portrait | Clip
 
@@ -62,18 +64,23 @@ class Follower:
 
     clip: Source
     rows: Tensor  # (N,) its frame for each frame of the result
-    reference: int
+    references: References | None  # None of a picture
     kind: MotionKind
     radius: int
 
+    @property
+    def reference(self) -> int | None:
+        """The reference frame of the whole clip."""
+        return None if self.references is None else self.references.main
+
     def take(self, start: int, stop: int) -> Take:
         """Its motion at frames ``start:stop`` of the result, and its reference."""
-        if isinstance(self.clip, Portrait):
+        if isinstance(self.clip, Portrait) or self.references is None:
             return Take(self.clip.motion, self.clip.motion)
         rows = self.rows[start:stop]
         low, high = int(rows.min()), int(rows.max()) + 1
-        motion = read_motion(self.clip.motion, low, high, self.kind, self.radius)[rows - low]
-        return Take(motion, read_motion(self.clip.motion, self.reference, self.reference + 1, self.kind, self.radius))
+        motion = read_motion(self.clip.motion, low, high, self.kind, self.radius, self.clip.framing.stretch)[rows - low]
+        return Take(motion, self.references.at(rows))
 
 
 def follow(
@@ -84,17 +91,17 @@ def follow(
     Raises ConfigError for a reference that is no frame of it.
     """
     if isinstance(clip, Portrait):
-        return Follower(clip, torch.zeros(line.frames, dtype=torch.long), 0, kind, 0)
-    index = find_reference(clip.motion, clip.track, reference, str(clip.path), kind, neutral=clip.neutral)
+        return Follower(clip, torch.zeros(line.frames, dtype=torch.long), None, kind, 0)
+    radius = smoothing_radius(smooth, float(clip.info.rate))
+    found = find_references(clip.motion, clip.track, clip.framing.stretch, reference, str(clip.path), kind, radius, clip.neutral)
     rows = torch.arange(line.frames)
     if not leads:
-        own = clip.times.read(0, clip.frames).pts[: clip.frames]
-        own = (own - own[0]).double() * float(clip.info.time_base)
+        own = seconds_of(clip.times, clip.frames, clip.info.time_base)
         at = line.seconds(0, line.frames)
         if beyond == "loop":
             at = at % (_length(clip) or 1.0)
-        rows = torch.searchsorted(own, at + 1e-6, right=True) - 1
-    return Follower(clip, rows.clamp(0, clip.frames - 1), index, kind, smoothing_radius(smooth, float(clip.info.rate)))
+        rows = frames_shown(own, at)
+    return Follower(clip, rows.clamp(0, clip.frames - 1), found, kind, radius)
 
 
 def _length(clip: Source) -> float:

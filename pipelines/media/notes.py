@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import av
 from PIL import Image, UnidentifiedImageError
+
+from pipelines.media.opening import open_input
 
 DESCRIPTION = 0x010E
 """EXIF tag of the image description."""
+ORIENTATION = 0x0112
+"""EXIF tag of the orientation, 1 to 8."""
 
 
 def read_metadata(path: Path) -> dict[str, str]:
@@ -18,9 +21,9 @@ def read_metadata(path: Path) -> dict[str, str]:
     try:
         with Image.open(path) as image:
             text = str(image.info.get("mmfa") or image.getexif().get(DESCRIPTION, ""))
-    except (UnidentifiedImageError, OSError):
+    except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError):
         try:
-            with av.open(str(path)) as container:
+            with open_input(path) as container:
                 tags = {k.lower(): v for k, v in container.metadata.items()}
                 text = tags.get("comment", "")
         except (OSError, ValueError):

@@ -5,18 +5,21 @@ from __future__ import annotations
 import errno
 import os
 import re
-import secrets
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 from mmfa_components.errors import OutputError, reason_of
+from mmfa_components.processes import process_alive, process_mark, process_place
 
-_PARTIAL = re.compile(r"^\..+\.part-(\d+)-[0-9a-f]+(\.[^.]+)?$")
+_PARTIAL = re.compile(r"^\..+\.part-(?:(?P<place>[0-9a-f]{8})-)?(?P<process>\d+)-[0-9a-f]+(\.[^.]+)?$")
+FOREIGN_AGE = 86400.0
+"""Seconds without a change after which another host's unfinished file counts as left behind."""
 
 
 def partial_name(path: Path) -> Path:
-    """A name for ``path`` in the making, in the same folder: hidden, with this process's id, with the same suffix."""
-    return path.with_name(f".{path.stem}.part-{os.getpid()}-{secrets.token_hex(4)}{path.suffix}")
+    """A name for ``path`` in the making, in the same folder: hidden, saying which process makes it, with the same suffix."""
+    return path.with_name(f".{path.stem}.part-{process_mark()}{path.suffix}")
 
 
 def make_folder(folder: Path) -> None:
@@ -63,22 +66,22 @@ def seal_and_publish(partial: Path, path: Path, seal: Callable[[Path], None] | N
 
 
 def remove_leftovers(folder: Path) -> list[Path]:
-    """Remove files that killed processes of this machine left in the making; gives the removed ones."""
+    """Remove files that killed processes left in the making; gives the removed ones.
+
+    What processes elsewhere (another host or container on the same disk) have in the making is left alone while it changes; it
+    counts as left behind when nothing was written to it for a day.
+    """
     removed = []
     for path in folder.glob(".*.part-*"):
         match = _PARTIAL.match(path.name)
-        if match and not process_alive(int(match.group(1))):
-            path.unlink(missing_ok=True)
-            removed.append(path)
+        if match is None:
+            continue
+        try:
+            here = match["place"] == process_place()
+            gone = not process_alive(int(match["process"])) if here else time.time() - path.stat().st_mtime > FOREIGN_AGE
+            if gone:
+                path.unlink(missing_ok=True)
+                removed.append(path)
+        except OSError:
+            continue
     return removed
-
-
-def process_alive(process: int) -> bool:
-    """Whether a process of this number is running."""
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

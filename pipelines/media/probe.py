@@ -7,20 +7,26 @@ from pathlib import Path
 from typing import Any, Literal
 
 import attrs
-import av
-from PIL import Image, ImageOps, UnidentifiedImageError
 
 from mmfa_components.errors import MediaError, reason_of
+from pipelines.media.animation import UNIT, animation_times, is_animated
+from pipelines.media.display import pixel_shape, shown_size
+from pipelines.media.images import open_image, upright_size
+from pipelines.media.opening import open_container, picture_stream
 from pipelines.remote import present
+
+MOST_PACKETS = 2000
+"""Packets that are tried until the first frame can be decoded."""
 
 
 @attrs.frozen
 class MediaInfo:
     """Facts of a media file.
 
-    width, height: as displayed, rotation applied.  rate: average frames per second, exact; 0 for images.  time_base: unit of
-    timestamps in seconds.  frames: the container's count or an estimate from its duration; None when unknown.  duration: seconds.
-    variable_rate: the frames are probably not evenly spaced.  rotation: degrees counter-clockwise that was applied.
+    width, height: as displayed: upright, with square pixels.  rate: average frames per second, exact; 0 for images.  time_base:
+    unit of timestamps in seconds.  frames: the container's count or an estimate from the picture's duration; None when unknown.
+    duration: seconds.  variable_rate: the frames are probably not evenly spaced.  pixel_shape: width over height of a stored pixel.
+    animation: a moving picture that Pillow reads (GIF, WebP, PNG, AVIF).
     """
 
     path: Path
@@ -32,14 +38,15 @@ class MediaInfo:
     frames: int | None = 1
     duration: Fraction | None = None
     variable_rate: bool = False
-    rotation: int = 0
     has_audio: bool = False
     codec: str = ""
     pixel_format: str = ""
+    pixel_shape: Fraction = Fraction(1)
+    animation: bool = False
 
 
 def probe(path: Path) -> MediaInfo:
-    """Look at a file. Raises MediaError when it is missing, empty, damaged, or holds no picture."""
+    """Look at a file. Raises MediaError when it is missing, empty, damaged, too large, or holds no picture."""
     path = present(path)
     try:
         size = path.stat().st_size
@@ -54,57 +61,74 @@ def probe(path: Path) -> MediaInfo:
 
 
 def _image_info(path: Path) -> MediaInfo | None:
-    try:
-        with Image.open(path) as image:
-            if getattr(image, "n_frames", 1) > 1 and image.format in ("GIF", "WEBP", "PNG"):
-                return None  # an animation: read as video
-            width, height = ImageOps.exif_transpose(image).size if image.getexif().get(274, 1) > 4 else image.size
-            return MediaInfo(path, "image", width, height, codec=(image.format or "").lower(), pixel_format=image.mode)
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError):
+    opened = open_image(path)
+    if opened is None:
         return None
-
-
-def open_container(path: Path) -> Any:
-    """Open a container for reading. Raises MediaError with the likely cause."""
-    try:
-        return av.open(str(path))
-    except (OSError, ValueError) as error:
-        text = str(error)
-        cause = "the file is cut off or damaged" if "moov" in text or "Invalid data" in text else text
-        raise MediaError(f"is no readable video or image ({cause})", where=str(path), fix="copy it again, or convert it to MP4 or PNG") from error
+    with opened as image:
+        codec = (image.format or "").lower()
+        if not is_animated(image):
+            width, height = upright_size(image)
+            return MediaInfo(path, "image", width, height, codec=codec, pixel_format=image.mode)
+        try:
+            lasts = animation_times(image)
+        except (OSError, ValueError, EOFError, SyntaxError) as error:
+            raise MediaError(f"damaged animation ({error})", where=str(path), fix="copy the file again or convert it to MP4") from error
+        rate, total = Fraction(len(lasts) * UNIT, sum(lasts)), Fraction(sum(lasts), UNIT)
+        return MediaInfo(
+            path, "video", *image.size, rate, Fraction(1, UNIT), len(lasts), total, len(set(lasts)) > 1, codec=codec,
+            pixel_format=image.mode, animation=True,
+        )  # fmt: skip
 
 
 def _video_info(path: Path) -> MediaInfo:
     with open_container(path) as container:
-        if not container.streams.video:
+        stream = picture_stream(container)
+        if stream is None:
             what = "holds sound but no picture" if container.streams.audio else "holds no picture"
             raise MediaError(what, where=str(path), fix="give a video file")
-        stream = container.streams.video[0]
-        try:
-            first = next(iter(container.decode(stream)), None)
-        except (OSError, ValueError) as error:
-            raise MediaError(f"no frame can be decoded ({error})", where=str(path), fix="copy the file again or convert it") from error
+        first = _first_frame(container, stream)
         if first is None:
             raise MediaError("holds no decodable frame (cut off or damaged)", where=str(path), fix="copy the file again or convert it")
-        turn = frame_rotation(first)
-        width, height = (first.height, first.width) if turn % 180 else (first.width, first.height)
+        shape = pixel_shape(stream)
+        width, height = shown_size(first, shape)
         rate = Fraction(stream.average_rate or stream.guessed_rate or 25)
         base = Fraction(stream.time_base or 1 / rate)
-        duration = stream.duration * base if stream.duration else None
+        duration = stream.duration * base if stream.duration else told_duration(stream)
         if duration is None and container.duration:
             duration = Fraction(container.duration, 1_000_000)
         frames = stream.frames or (round(duration * rate) if duration else None)
         nominal = Fraction(stream.base_rate or rate)
         return MediaInfo(
             path, "video", width, height, rate, base, frames, duration,
-            variable_rate=abs(nominal / rate - 1) > Fraction(1, 1000), rotation=turn, has_audio=bool(container.streams.audio),
-            codec=stream.codec_context.name, pixel_format=str(stream.codec_context.pix_fmt or ""),
+            variable_rate=abs(nominal / rate - 1) > Fraction(1, 1000), has_audio=bool(container.streams.audio),
+            codec=stream.codec_context.name, pixel_format=str(stream.codec_context.pix_fmt or ""), pixel_shape=shape,
         )  # fmt: skip
 
 
-def frame_rotation(frame: Any) -> int:
-    """Degrees counter-clockwise, a multiple of 90, by which a decoded frame must be turned to be upright."""
-    return round(float(frame.rotation or 0) / 90) * 90 % 360
+def _first_frame(container: Any, stream: Any) -> Any:
+    """The first frame that can be decoded; packets before it that cannot be are passed over. None when there is none."""
+    try:
+        for number, packet in enumerate(container.demux(stream)):
+            try:
+                frames = packet.decode() if packet.size or packet.dts is None else []
+            except (OSError, ValueError):
+                continue
+            if frames:
+                return frames[0]
+            if number > MOST_PACKETS:
+                return None
+    except (OSError, ValueError):
+        return None
+    return None
+
+
+def told_duration(stream: Any) -> Fraction | None:
+    """Seconds a Matroska file says that its picture lasts, None where it says nothing."""
+    try:
+        hours, minutes, seconds = stream.metadata.get("DURATION", "").split(":")
+        return Fraction(hours) * 3600 + Fraction(minutes) * 60 + Fraction(seconds)
+    except ValueError:
+        return None
 
 
 def require_video(info: MediaInfo) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -11,13 +11,18 @@ from typing import Any
 import attrs
 import numpy as np
 import torch
-from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from torch import Tensor
 
-from pipelines.media.probe import MediaInfo, frame_rotation, open_container, probe, require_video
+from pipelines.media.animation import animation_frames
+from pipelines.media.damage import HIDING, JOINED, Faults
+from pipelines.media.display import Display
+from pipelines.media.opening import open_container, picture_stream
+from pipelines.media.probe import MediaInfo, probe, require_video
 
-BT709 = 1
-UNSPECIFIED = 2
+MOST_FAILURES = 64
+"""Times in a row that reading a file may fail before it is given up."""
+OUTPUT_CORRUPT = 8
+"""FFmpeg's flag for frames that rest on one that is missing."""
 THREADS = 4  # of the decoder; left to itself it takes one a core for every open file
 
 
@@ -36,50 +41,35 @@ class VideoFrame:
 
     raw: Any
     pts: int
-    convert: VideoReformatter
+    show: Callable[[Any], np.ndarray[Any, Any]]
 
     def rgb(self) -> Tensor:
-        """Upright picture, (H, W, 3) uint8."""
-        return torch.from_numpy(upright_rgb(self.raw, self.convert))
-
-
-def upright_rgb(frame: Any, convert: VideoReformatter) -> np.ndarray[Any, Any]:
-    """A decoded frame as upright (H, W, 3) uint8; matrix and range as tagged, by size where they are not.
-
-    convert: kept for all frames of a clip, and on one thread: made anew for each frame it would start a thread for every core.
-    """
-    matrix = int(frame.colorspace)
-    high = matrix == BT709 or (matrix == UNSPECIFIED and frame.height >= 720)
-    source = Colorspace.ITU709 if high else Colorspace.ITU601
-    planar = not frame.format.is_rgb
-    rgb = convert.reformat(
-        frame,
-        format="rgb24",
-        src_colorspace=source if planar else None,
-        dst_colorspace=source if planar else None,
-        dst_color_range=ColorRange.JPEG,
-        threads=1,
-    ).to_ndarray()
-    turns = frame_rotation(frame) // 90
-    return np.ascontiguousarray(np.rot90(rgb, turns)) if turns else rgb
+        """Picture as displayed, (H, W, 3) uint8."""
+        return torch.from_numpy(self.show(self.raw))
 
 
 class VideoReader:
     """An opened video; use it as a context manager.
 
-    info: facts of the file.  damage: "" or, after iterating, what ended the reading early and at which frame; the frames before
-    it were delivered.
+    info: facts of the file.  damage: "" or, after iterating, what could not be read and was left out, and how the picture changes
+    on the way; all else was delivered.
     """
 
     def __init__(self, path: Path) -> None:
         self.info: MediaInfo = probe(path)
         require_video(self.info)
-        self.damage = ""
+        self._faults = Faults(self.info)
         self._container: Any = None
-        self._started = False
+        self._started = self._failed = False
+
+    @property
+    def damage(self) -> str:
+        """What is wrong with the file, as far as it was read; "" when nothing is."""
+        return self._faults.text
 
     def __enter__(self) -> VideoReader:
-        self._container = open_container(self.info.path)
+        if not self.info.animation:
+            self._container = open_container(self.info.path)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -107,28 +97,106 @@ class VideoReader:
         pts: timestamp of frame ``start``, if known: reading enters the file at the last keyframe before it instead of the first frame.
         Which frames come does not depend on it: a file that cannot be entered there is decoded from its beginning.
         """
-        convert = VideoReformatter()
+        if self.info.animation:
+            for rgb, stamp in itertools.islice(animation_frames(self.info.path), start, None):
+                yield VideoFrame(rgb, stamp, np.ascontiguousarray)
+            return
+        display = Display(self.info.width, self.info.height, self.info.pixel_shape)
         entered = None if pts is None else self._enter_at(pts)
-        found = itertools.islice(self._stamped(self._decoded(), 0), start, None) if entered is None else self._stamped(entered, start)
-        for frame, stamp in found:
-            yield VideoFrame(frame, stamp, convert)
+        skipped = start if entered is None else 0
+        stamped = self._stamped(self._decoded() if entered is None else entered, whole=entered is None)
+        for number, (frame, stamp) in enumerate(itertools.islice(stamped, skipped, None), start):
+            self._faults.size_at(frame, number)
+            yield VideoFrame(frame, stamp, display.rgb)
 
-    def _decoded(self) -> Iterator[Any]:
-        """Frames as the decoder gives them, from the first one, however often this is called."""
+    def _decoded(self, pts: int | None = None) -> Iterator[Any]:
+        """Frames as the decoder gives them, however often this is called: all, or from the keyframe before timestamp ``pts`` on.
+
+        Where one cannot be decoded, those after it are decoded anew without threads, which would swallow some beside it.
+        """
+        count, last = 0, None
+        for careful in (False, True) if self.info.codec not in HIDING else (True,):
+            resumed = not careful
+            stream = self._opened(pts)
+            stream.thread_type = "SLICE" if careful else "AUTO"
+            stream.codec_context.thread_count = THREADS
+            skip, self._failed = count, False
+            for number, frame in enumerate(self._frames_of(stream, careful)):
+                if careful:  # once the picture was whole, one with faults is better than none
+                    stream.codec_context.flags |= OUTPUT_CORRUPT
+                if number < skip or (not resumed and _is_before(frame.pts, last)):
+                    continue
+                resumed, count, last = True, count + 1, frame.pts
+                yield frame
+            if not self._failed:
+                return
+
+    def _opened(self, pts: int | None) -> Any:
+        """The picture of the file, read from its beginning or from the keyframe before ``pts`` on. Raises OSError, ValueError."""
         if self._started:
             self.__exit__(None, None, None)
             self.__enter__()
         self._started = True
-        stream = self._container.streams.video[0]
-        stream.thread_type = "AUTO"
-        stream.codec_context.thread_count = THREADS
-        return iter(self._container.decode(stream))
+        stream = picture_stream(self._container)
+        if pts is not None:
+            self._container.seek(pts, stream=stream)
+        self._faults.begin()
+        return stream
+
+    def _frames_of(self, stream: Any, careful: bool) -> Iterator[Any]:
+        """Frames up to the first that cannot be decoded; careful: all that can be, what cannot is noted and passed over."""
+        failed = 0
+        while failed < MOST_FAILURES:
+            try:
+                for packet in self._container.demux(stream):
+                    if packet.dts is None and not packet.size:
+                        continue  # it only says that this is the end
+                    failed = 0
+                    self._faults.packet(packet)
+                    if packet.size:  # an empty one repeats the frame before
+                        yield from self._decode(stream, packet, careful)
+                        if self._failed and not careful:
+                            return
+                break
+            except (OSError, ValueError) as error:
+                failed += 1
+                self._faults.ends = str(error)
+        for _ in range(MOST_FAILURES):
+            try:
+                yield from self._noted(stream.codec_context.decode(None), careful)
+                break
+            except EOFError:
+                break
+            except (OSError, ValueError, TypeError):  # the last: PyAV, asked for the time of a fault after the last packet
+                self._fail()
+                if not careful:
+                    return
+        self._failed = self._failed or not self._faults.tail()
+
+    def _decode(self, stream: Any, packet: Any, careful: bool) -> list[Any]:
+        try:
+            return self._noted(stream.codec_context.decode(packet), careful)
+        except (OSError, ValueError):
+            self._fail()
+            return []
+
+    def _noted(self, frames: list[Any], careful: bool) -> list[Any]:
+        """Frames that came out; unless careful only those before the first that is missing."""
+        for number, frame in enumerate(frames):
+            if not self._faults.frame(frame.pts):
+                self._failed = True
+                if not careful:
+                    return frames[:number]
+        return frames
+
+    def _fail(self) -> None:
+        self._failed = True
+        self._faults.failed()
 
     def _enter_at(self, pts: int) -> Iterator[Any] | None:
         """Decoded frames from the one of timestamp ``pts`` on. None where it is not met behind a keyframe, on which its decoding can rest."""
-        decoded, rests = self._decoded(), False
+        decoded, rests = self._decoded(pts), False
         try:
-            self._container.seek(pts, stream=self._container.streams.video[0])
             for frame in decoded:
                 if frame.pts is None or frame.pts > pts or frame.is_corrupt:
                     return None
@@ -139,23 +207,24 @@ class VideoReader:
             return None
         return None
 
-    def _stamped(self, decoded: Iterator[Any], count: int) -> Iterator[tuple[Any, int]]:
-        """Frames with ascending timestamps; the first one is frame number ``count``."""
+    def _stamped(self, decoded: Iterator[Any], whole: bool = False) -> Iterator[tuple[Any, int]]:
+        """Frames with ascending timestamps. whole: they are the file's, from first to last."""
         step = max(1, round(1 / (self.info.rate * self.info.time_base)))
-        last: int | None = None
-        while True:
-            try:
-                frame = next(decoded)
-            except StopIteration:
-                return
-            except (OSError, ValueError) as error:
-                self.damage = f"damaged after frame {count - 1} ({error}); the frames up to there are used"
-                return
-            pts = frame.pts
+        shift, last = 0, None
+        for frame in decoded:
+            pts = None if frame.pts is None else frame.pts + shift
+            if last is not None and pts is not None and last - pts >= JOINED * step:  # the clock starts again: two recordings joined
+                shift, pts = shift + last + step - pts, last + step
             if pts is None or (last is not None and pts <= last):  # no timestamp, or one that repeats: go on evenly
                 pts = 0 if last is None else last + step
-            last, count = pts, count + 1
+            last = pts
             yield frame, pts
+        if whole:
+            self._faults.ended(self._container, last)
+
+
+def _is_before(pts: int | None, last: int | None) -> bool:
+    return pts is not None and last is not None and pts <= last
 
 
 def open_video(path: Path) -> VideoReader:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -16,14 +16,15 @@ from av.codec.context import Flags
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from torch import Tensor
 
-from mmfa_components.errors import ConfigError, MMFAError, OutputError, did_you_mean
+from mmfa_components.errors import ConfigError, OutputError, did_you_mean
+from pipelines.media.audio import Sound
+from pipelines.media.opening import open_output
 from pipelines.media.partial import make_folder, output_error, partial_name, seal_and_publish
 from pipelines.remote import upload
 
 LIMITED, BT709 = 1, 1
 THREADS = 2  # fixed: the encoder's bytes depend on it
 BITEXACT = 0x0400
-COPIED = {"aac", "mp3", "ac3", "eac3", "alac", "opus"}  # sound an MP4 takes as it is
 
 
 def check_codec(name: str) -> None:
@@ -43,6 +44,7 @@ class VideoWriter:
     width, height: of the frames; odd ones are padded by repeating the last column or row, since the format needs even sizes.
     time_base: unit of the timestamps given to :meth:`write`.  rate: nominal frames per second.  quality: constant rate factor.
     audio_from: file whose sound is carried over, copied where MP4 takes its codec, else encoded as AAC; it ends with the picture.
+    warnings: after closing, what of the sound could not be carried.
     metadata: notes stored as JSON in the comment tag.  seal: is handed the finished file before it gets its name, to sign it.
 
     Raises OutputError when the file cannot be written, ConfigError for an unknown codec.
@@ -68,14 +70,15 @@ class VideoWriter:
         self.partial, self.seal = partial_name(self.path), seal
         self.first: int | None = None
         self.last = 0
-        self._sound: _Sound | None = None
+        self._sound: Sound | None = None
+        self.warnings: list[str] = []
         self._convert = VideoReformatter()
 
     def __enter__(self) -> VideoWriter:
         make_folder(self.path.parent)
         try:
             options = {"movflags": "+faststart", "video_track_timescale": str(self._timescale())} if self._is_mp4() else {}
-            self._out = av.open(str(self.partial), "w", options=options)
+            self._out = open_output(self.partial, options)
         except ValueError as error:
             raise OutputError(f"no container is known for {self.path.suffix!r}", where=str(self.path), fix="use .mp4, .mkv or .mov") from error
         except OSError as error:
@@ -98,8 +101,7 @@ class VideoWriter:
             stream.options = {**stream.options, "x264-params": "mbtree=0"}
         self._stream = stream
         if self.audio_from is not None:
-            with contextlib.suppress(MMFAError):
-                self._sound = _Sound(self.audio_from, self._out)
+            self._sound = Sound(self.audio_from, self._out)
         return self
 
     def _is_mp4(self) -> bool:
@@ -124,7 +126,7 @@ class VideoWriter:
                         self._sound.start(stamp * self.time_base)
                 self.last = stamp
                 frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
-                frame = self._convert.reformat(  # one thread: see upright_rgb
+                frame = self._convert.reformat(  # one thread: see Display
                     frame, threads=1, format=self._stream.pix_fmt, src_colorspace=Colorspace.ITU709, dst_colorspace=Colorspace.ITU709,
                     src_color_range=ColorRange.JPEG, dst_color_range=ColorRange.MPEG,
                 )  # fmt: skip
@@ -132,7 +134,7 @@ class VideoWriter:
                 frame.colorspace, frame.color_range = BT709, LIMITED
                 self._out.mux(self._stream.encode(frame))
                 if self._sound:
-                    self._out.mux(list(self._sound.until((stamp - self.first) * self.time_base)))
+                    self._sound.write_until((stamp - self.first) * self.time_base)
         except OSError as error:
             raise output_error(error, self.path) from error
 
@@ -145,6 +147,7 @@ class VideoWriter:
                 self._out.close()
             if self._sound:
                 self._sound.close()
+                self.warnings += self._sound.notes
             if kind is not None or error is not None:
                 self.partial.unlink(missing_ok=True)
         if kind is None:
@@ -160,76 +163,9 @@ class VideoWriter:
                 self._out.mux(self._stream.encode(None))
                 if self._sound:
                     end = (self.last - self.first) * self.time_base + 1 / self.rate
-                    self._out.mux(list(self._sound.until(end)))
+                    self._sound.write_until(end)
             self._out.close()
         except OSError as error:
             self.partial.unlink(missing_ok=True)
             raise output_error(error, self.path) from error
 
-
-class _Sound:
-    """The sound of one file, handed over packet by packet up to a given time, counted from the picture's first frame."""
-
-    def __init__(self, path: Path, out: Any) -> None:
-        from pipelines.media.probe import open_container
-
-        self._in = open_container(path)
-        if not self._in.streams.audio:
-            self._in.close()
-            raise OutputError("holds no sound", where=str(path))
-        self._from = self._in.streams.audio[0]
-        self._copy = self._from.codec_context.name in COPIED
-        if self._copy:
-            self._to = out.add_stream_from_template(self._from)
-        else:
-            self._to = out.add_stream("aac", rate=self._from.codec_context.sample_rate or 48000)
-            self._to.codec_context.flags |= Flags.bitexact
-        self._origin = Fraction(0)
-        self._packets = self._copied() if self._copy else self._encoded()
-        self._next: Any = None
-
-    def start(self, origin: Fraction) -> None:
-        """Time in seconds of the picture's first frame in the file's own clock."""
-        self._origin = origin
-
-    def until(self, time: Fraction) -> Iterator[Any]:
-        """Packets that start before ``time`` seconds."""
-        while True:
-            self._next = self._next or next(self._packets, None)
-            if self._next is None or self._next.pts * self._next.time_base >= time:
-                return
-            packet, self._next = self._next, None
-            packet.stream = self._to
-            yield packet
-
-    def _copied(self) -> Iterator[Any]:
-        for packet in self._demuxed():
-            shift = round(self._origin / packet.time_base)
-            packet.pts -= shift
-            packet.dts = packet.pts if packet.dts is None else packet.dts - shift
-            if packet.pts >= 0:
-                yield packet
-
-    def _demuxed(self) -> Iterator[Any]:
-        try:
-            for packet in self._in.demux(self._from):
-                if packet.pts is not None:
-                    yield packet
-        except (OSError, ValueError):
-            return  # damaged sound ends early; the picture goes on
-
-    def _encoded(self) -> Iterator[Any]:
-        resampler = av.AudioResampler(format="fltp", layout="stereo", rate=self._to.codec_context.sample_rate)
-        for packet in self._demuxed():
-            for frame in packet.decode():
-                for part in resampler.resample(frame):
-                    if part.pts is not None and part.time_base:
-                        part.pts -= round(self._origin / part.time_base)
-                        if part.pts < 0:
-                            continue
-                    yield from self._to.encode(part)
-        yield from self._to.encode(None)
-
-    def close(self) -> None:
-        """Close the input."""
-        self._in.close()

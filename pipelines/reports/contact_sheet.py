@@ -72,7 +72,8 @@ def tile(rgb: Tensor) -> Image.Image:
 
 
 def fit(text: str, width: int, draw: ImageDraw.ImageDraw, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
-    """``text``, shortened in the middle until it fits ``width`` pixels."""
+    """``text`` in one line, shortened in the middle until it fits ``width`` pixels."""
+    text = "".join(c if c.isprintable() else "?" for c in text)
     if draw.textlength(text, font) <= width:
         return text
     for keep in range(len(text) - 1, 1, -1):

@@ -43,7 +43,8 @@ class ErrorReport:
 class InputReport:
     """One portrait or clip: frames, seconds by stage, which records came from the cache, frame ranges without a face.
 
-    lost: ranges whose motion repeats its neighbour.  bridged: ranges whose motion was interpolated.
+    lost: ranges whose motion repeats its neighbour.  bridged: ranges whose motion was interpolated.  cuts: frames with which the
+    camera changes.  people: frames from which on another person is followed.  follows: the crop goes along with the head.
     """
 
     path: str
@@ -52,6 +53,9 @@ class InputReport:
     frames: int = 0
     lost: list[str] = attrs.field(factory=list)
     bridged: list[str] = attrs.field(factory=list)
+    cuts: list[int] = attrs.field(factory=list)
+    people: list[int] = attrs.field(factory=list)
+    follows: bool = False
     cached: dict[str, bool] = attrs.field(factory=dict)
     seconds: dict[str, float] = attrs.field(factory=dict)
     warnings: list[str] = attrs.field(factory=list)
@@ -59,7 +63,10 @@ class InputReport:
 
 @attrs.define
 class JobReport:
-    """One result. ``key`` stands for everything that determines its bytes; ``seconds`` by stage overlap, ``wall`` does not."""
+    """One result. ``key`` stands for everything that determines its bytes; ``seconds`` by stage overlap, ``wall`` does not.
+
+    reference: the driving clip's reference frame.  references: one for each shot and person, in order, where there are several.
+    """
 
     name: str
     source: str
@@ -72,6 +79,7 @@ class JobReport:
     wall: float = 0.0
     seconds: dict[str, float] = attrs.field(factory=dict)
     reference: int | None = None
+    references: list[int] = attrs.field(factory=list)
     lost: list[str] = attrs.field(factory=list)
     bridged: list[str] = attrs.field(factory=list)
     warnings: list[str] = attrs.field(factory=list)
@@ -172,7 +180,7 @@ class RunReport:
             "versions": {"python": platform.python_version(), **{n: _version(n) for n in VERSIONED}},
             **attrs.asdict(self),
         }
-        return json.dumps(body, indent=2, default=str, ensure_ascii=False)
+        return json_text(body)
 
     def write(self, path: Path) -> None:
         """Write the report under a temporary name and rename it. Raises OutputError."""
@@ -186,6 +194,12 @@ class RunReport:
                 temporary.unlink(missing_ok=True)
             what = f"the run report cannot be written ({reason_of(error)})"
             raise OutputError(what, where=str(path), fix="free space or choose another output.folder") from error
+
+
+def json_text(body: Any) -> str:
+    """JSON for people and programs: names of files that are no text are escaped."""
+    text = json.dumps(body, indent=2, default=str, ensure_ascii=False)
+    return text.encode("utf-8", "backslashreplace").decode()  # a lone surrogate becomes JSON's own escape
 
 
 def _version(distribution: str) -> str:

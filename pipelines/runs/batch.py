@@ -7,13 +7,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import attrs
+import torch
+from torch import Tensor
 
 from mmfa_components.records import Record
 from pipelines.config.schema import Face, Job, Plan
 from pipelines.engines.base import Engine
 from pipelines.media import probe
 from pipelines.reports.run_report import InputReport, JobReport, RunReport
-from pipelines.runs.clips import Clip, Preparation, input_report, source_span
+from pipelines.runs.clips import Clip, Preparation, input_report, source_frames
 from pipelines.runs.failures import describe
 from pipelines.runs.film import Film, write_film
 from pipelines.runs.job_keys import job_face, job_key, job_reference, motion_text, read_notes, write_notes
@@ -22,10 +24,13 @@ from pipelines.runs.parallel import Once, Uses
 from pipelines.runs.progress import Progress
 from pipelines.runs.sealing import seal_of
 from pipelines.runs.sheet import choose_moments
+from pipelines.stages.clock import frames_shown, seconds_of
 from pipelines.stages.encode import Portrait
+from pipelines.stages.framing import made_up
 from pipelines.stages.motion_file import RecordRows, motion_beside, write_result_motion
+from pipelines.stages.references import References, find_references
 from pipelines.stages.render import RenderUnit
-from pipelines.stages.transfer import Carry, find_reference, held, modes_of, read_motion, smoothing_radius
+from pipelines.stages.transfer import Carry, modes_of, read_motion, smoothing_radius
 from pipelines.stages.worker import Stopped
 
 
@@ -110,51 +115,55 @@ class Batch:
         clip = self.clip(job.driving, face)
         source = self.source(job.source, face)
         report.lost, report.bridged = clip.report.lost, clip.report.bridged
-        report.warnings += warnings_of(clip)
+        report.warnings += warnings_of(clip) + source_warnings(source, clip)
         return lambda: self._write(job, report, source, clip)
 
     def _write(self, job: Job, report: JobReport, source: Portrait | Clip, clip: Clip) -> int:
         pipeline, output = self.plan.pipeline, self.plan.pipeline.output
         radius = smoothing_radius(pipeline.face.smooth, float(clip.info.rate))
         kind = self.engine.facts.motion
-        report.reference = find_reference(
-            clip.motion, clip.track, job_reference(pipeline, job), str(job.driving), kind, neutral=clip.neutral
-        )
-        reference = read_motion(clip.motion, report.reference, report.reference + 1, kind, radius)
+        wanted = job_reference(pipeline, job)
+        reference = find_references(clip.motion, clip.track, clip.framing.stretch, wanted, str(job.driving), kind, radius, clip.neutral)
+        report.reference = reference.main
+        report.references = list(reference.frames) if len(reference.frames) > 1 else []
+        moments = choose_moments(clip.motion, report.reference, kind)
         notes = {
             "key": report.key,
             "frames": clip.frames,
             "reference": report.reference,
             "lost": report.lost,
             "bridged": report.bridged,
-            "moments": choose_moments(clip.motion, report.reference, kind),
-            "driving_square": [round(float(v), 3) for v in clip.square],
-            "source_square": [round(float(v), 3) for v in source.square],
+            "moments": moments,
+            "driving_squares": squares_text(clip.framing.squares[moments]),
+            "source_square": squares_text(first_square(source)[None])[0],
         }
         info, times = clip.info, clip.times
         metadata = write_notes(notes, self.engine.facts, motion_text(clip.report))
         film = Film(
             job.output, info.time_base, info.rate, lambda first, stop: times.read(first, stop).pts.tolist(),
             job.driving if output.audio and info.has_audio else None, metadata, seal_of(pipeline.provenance, job.output, metadata),
+            shown_rows(source, clip) if isinstance(source, Clip) else torch.empty(0, dtype=torch.long), report.warnings.append,
         )  # fmt: skip
         self.progress.start(f"{job.source.name} moved by {job.driving.name}", clip.frames)
-        carry = Carry(reference, modes_of(pipeline.transfer, kind))
         moved: list[Record] | None = [] if output.motion else None
-        report.seconds = write_film(self.engine, film, self._units(source, clip, carry, radius), source, output, moved)
+        report.seconds = write_film(self.engine, film, self._units(source, clip, reference, radius), source, output, moved)
         if moved:
             rows = RecordRows(kind.record.concatenate(moved))
             write_result_motion(motion_beside(job.output), rows, times, info, self.engine.facts, source.square, job.driving.name)
         return clip.frames
 
-    def _units(self, source: Portrait | Clip, clip: Clip, carry: Carry, radius: int) -> Iterator[RenderUnit]:
+    def _units(self, source: Portrait | Clip, clip: Clip, reference: References, radius: int) -> Iterator[RenderUnit]:
         span, kind = self.plan.pipeline.engine.span, self.engine.facts.motion
+        modes = modes_of(self.plan.pipeline.transfer, kind)
+        shown = shown_rows(source, clip) if isinstance(source, Clip) else torch.empty(0, dtype=torch.long)
         for start in range(0, clip.frames, span):
             stop = min(start + span, clip.frames)
-            driving = read_motion(clip.motion, start, stop, kind, radius)
+            driving = read_motion(clip.motion, start, stop, kind, radius, clip.framing.stretch)
+            carry = Carry(reference.rows(start, stop), modes)
             if isinstance(source, Clip):
                 own_radius = smoothing_radius(self.plan.pipeline.face.smooth, float(source.info.rate))
-                own = held(source.motion, start, stop, kind, own_radius)
-                yield RenderUnit(start, driving, own, source_span(source, start, stop), carry)
+                rows = shown[start:stop]
+                yield RenderUnit(start, driving, source.own_motion(rows, kind, own_radius), source_frames(source, rows), carry)
             else:
                 yield RenderUnit(start, driving, source.motion, source.identity, carry)
 
@@ -193,11 +202,59 @@ class Batch:
         return self._portraits.get((path, face.select), make)
 
 
+def shown_rows(source: Clip, clip: Clip) -> Tensor:
+    """Which frame of a source video is shown with each frame (N,) of a driving clip: both begin together, each has its own clock."""
+    own, at = (seconds_of(c.times, c.frames, c.info.time_base) for c in (source, clip))
+    return frames_shown(own, at)
+
+
+def first_square(source: Portrait | Clip) -> Tensor:
+    """The square (4,) a source's first frame is cropped by."""
+    return source.framing.view[0] if isinstance(source, Clip) else source.square
+
+
+def squares_text(squares: Tensor) -> list[list[float]]:
+    """Squares (n, 4) as notes keep them."""
+    return [[round(float(v), 3) for v in row] for row in squares]
+
+
+def source_warnings(source: Portrait | Clip, clip: Clip | None = None) -> list[str]:
+    """What the user should know about a source. clip: what drives it, if anything."""
+    if isinstance(source, Portrait):
+        return list(source.notes)
+    name, info = source.path.name, source.info
+    texts = warnings_of(source) if clip is None or source.path != clip.path else []
+    texts += [f"{name}: {note}" for note in made_up(source.framing.view, info.width, info.height)]
+    if clip is not None and (lasting := seconds_of(clip.times, clip.frames, clip.info.time_base)[-1]) > 0:
+        own = seconds_of(source.times, source.frames, info.time_base)[-1] + 1 / float(info.rate)
+        if float(lasting) > float(own) + 0.05:
+            texts.append(f"{name}: ends after {float(own):.2f} s, before the driving clip does; its last frame is held")
+    return texts
+
+
+def followed(report: InputReport) -> list[str]:
+    """What was decided about who is followed in a clip, and how, in words."""
+    texts = []
+    if report.cuts:
+        texts.append(f"the camera changes at frame {_listed(report.cuts)}; each shot is moved from a reference frame of its own")
+    if report.people:
+        texts.append(f"another person is followed from frame {_listed(report.people)} on; look whether that is meant (face.select)")
+    if report.follows:
+        texts.append("the head travels farther than the crop reaches; the crop goes along with it")
+    return texts
+
+
+def _listed(frames: list[int]) -> str:
+    shown = ", ".join(str(f) for f in frames[:8])
+    return shown if len(frames) <= 8 else f"{shown} and {len(frames) - 8} more"
+
+
 def warnings_of(clip: Clip) -> list[str]:
     """What the user should know about a clip that was used."""
     texts = [f"{clip.path.name}: {text}" for text in clip.report.warnings]
-    if not texts and clip.info.frames and clip.frames < clip.info.frames:
-        texts.append(f"{clip.path.name}: only {clip.frames} of {clip.info.frames} frames could be read")
+    texts += [f"{clip.path.name}: {text}" for text in followed(clip.report)]
+    if clip.report.bridged:
+        texts.append(f"{clip.path.name}: the face is not seen in frames {', '.join(clip.report.bridged)}; its motion is bridged there")
     if clip.report.lost:
         texts.append(f"{clip.path.name}: no face in frames {', '.join(clip.report.lost)}; the last motion is repeated there")
     return texts

@@ -12,27 +12,30 @@ from torch import Tensor
 
 from cache import CacheKey
 from mmfa_components.errors import MediaError
+from mmfa_components.geometry.placing import placed
 from mmfa_components.geometry.track import ranges_of
-from mmfa_components.records import FaceTrack, Record, Timestamps
+from mmfa_components.records import FaceTrack, Motion, MotionKind, Record, Timestamps
 from pipelines.config.schema import Face
 from pipelines.engines.base import Engine
 from pipelines.media import MediaInfo, content_digest, probe, require_video
 from pipelines.reports import InputReport
 from pipelines.runs.progress import Progress
-from pipelines.stages.crop import MARGIN, face_boxes, stable_square
+from pipelines.stages.associate import FOLLOWING_VERSION
+from pipelines.stages.crop import MARGIN
 from pipelines.stages.decompose import DecomposedSpan, DecomposeUnit, decompose_span, fill_gaps
 from pipelines.stages.encode import Portrait, StillUnit, encode_still
+from pipelines.stages.framing import FRAMING_VERSION, Framing, frame_clip, still_framing
 from pipelines.stages.motion_file import FileTimes, info_of, is_motion_file, open_motion
 from pipelines.stages.render import SourceFrames
 from pipelines.stages.store import Store, iterate
 from pipelines.stages.track import TrackUnit, track_clip
-from pipelines.stages.transfer import held_track
+from pipelines.stages.transfer import read_motion
 from pipelines.stages.worker import Stopwatch
 
 
 @attrs.frozen(eq=False)
 class Clip:
-    """A video made ready: its stored track, motion and times (read span by span), its crop square (4,), and its part of the report.
+    """A video made ready: its stored track, motion and times (read span by span), its squares, and its part of the report.
 
     track is None for a motion file, which has no pictures.  neutral: reference frame that the file itself names.
     """
@@ -42,7 +45,7 @@ class Clip:
     track: Any
     motion: Any
     times: Any
-    square: Tensor
+    framing: Framing
     report: InputReport
     neutral: int | None = None
 
@@ -50,6 +53,17 @@ class Clip:
     def frames(self) -> int:
         """Frames of the clip, as decoded."""
         return len(self.motion)
+
+    @property
+    def square(self) -> Tensor:
+        """The square (4,) whose units the motion is told in, of the first shot."""
+        return self.framing.base[0]
+
+    def own_motion(self, rows: Tensor, kind: MotionKind, radius: int = 0) -> Record:
+        """Motion of frames ``rows`` (n,), which rise or repeat, as a source: seen through the squares of ``framing.view``."""
+        low, high = int(rows[0]), int(rows[-1]) + 1
+        motion = read_motion(self.motion, low, high, kind, radius, self.framing.stretch)[rows - low]
+        return placed(motion, self.framing.base[rows], self.framing.view[rows])
 
 
 class Preparation:
@@ -77,23 +91,22 @@ class Preparation:
         require_video(info)
         watch = Stopwatch()
         track, times = self._track(path, info, face, report, watch)
-        boxes, found, usable = [], [], []
-        for rows in iterate(track, self.span):
-            boxes.append(face_boxes(rows))
-            found.append(rows.found)
-            usable.append(rows.usable)
-        square = stable_square(torch.cat(boxes), face.crop_ratio)
-        seen, used = torch.cat(found), torch.cat(usable)
+        placeable = issubclass(self.engine.facts.motion.record, Motion)  # its motion can be told in another square's units
+        framing = frame_clip(iterate(track, self.span), face.crop_ratio, info.width, info.height, placeable)
+        flags = [(rows.found, rows.usable) for rows in iterate(track, self.span)]
+        seen, used = (torch.cat(part) for part in zip(*flags, strict=True))
         report.lost, report.bridged = ranges_of(~used), ranges_of(used & ~seen)
-        motion = self._motion(path, face, track, times, square, report, watch)
+        report.cuts, report.people, report.follows = list(framing.cuts), list(framing.people), framing.moves
+        motion = self._motion(path, face, track, times, framing, report, watch)
         report.frames, report.seconds = len(motion), watch.seconds
-        return Clip(path, info, track, motion, times, square, report)
+        return Clip(path, info, track, motion, times, framing, report)
 
     def _motion_file(self, path: Path, report: InputReport) -> Clip:
         file = open_motion(path, self.engine.facts, self.store.scratch.records)
         report.kind, report.frames = "motion", len(file)
         square = torch.tensor(file.header.square or (0.0, 0.0, 0.0, 0.0))
-        return Clip(path, info_of(path, file), None, file, FileTimes(file), square, report, file.header.reference)
+        framing = still_framing(square, len(file))
+        return Clip(path, info_of(path, file), None, file, FileTimes(file), framing, report, file.header.reference)
 
     def _track(self, path: Path, info: MediaInfo, face: Face, report: InputReport, watch: Stopwatch) -> tuple[Any, Any]:
         facts = self.engine.facts
@@ -122,9 +135,9 @@ class Preparation:
         report.cached["track"] = False
         return track, times
 
-    def _motion(self, path: Path, face: Face, track: Any, times: Any, square: Tensor, report: InputReport, watch: Stopwatch) -> Any:
+    def _motion(self, path: Path, face: Face, track: Any, times: Any, framing: Framing, report: InputReport, watch: Stopwatch) -> Any:
         facts = self.engine.facts
-        options = {**_face_options(face), "margin": MARGIN, "crop_size": facts.crop_size}
+        options = {**_face_options(face), "margin": MARGIN, "crop_size": facts.crop_size, "framing": FRAMING_VERSION}
         key = CacheKey.of(facts.motion.record, facts.all(), options, report.digest, path.name, facts.precision)
         stored = self.store.get(key)
         report.cached["motion"] = stored is not None and stored[1]
@@ -133,8 +146,10 @@ class Preparation:
 
         def units() -> Iterator[DecomposeUnit]:
             for start in range(0, len(track), self.span):
-                rows = track.read(start, min(start + self.span, len(track)))
-                yield DecomposeUnit(path, start, rows, square, timestamp(times, start))
+                here = slice(start, min(start + self.span, len(track)))
+                stretch = tuple(framing.stretch[here].tolist())
+                rows = track.read(here.start, here.stop)
+                yield DecomposeUnit(path, start, rows, framing.squares[here], framing.base[here], stretch, timestamp(times, start))
 
         def timed() -> Iterator[DecomposedSpan]:
             for span in self.engine.map(decompose_span, units()):
@@ -148,10 +163,11 @@ class Preparation:
         return self.store.fill(key, facts.motion.record, make)
 
 
-def source_span(source: Clip, start: int, stop: int) -> SourceFrames:
-    """Frames ``start`` to ``stop`` of a video used as source."""
-    pts = timestamp(source.times, min(start, source.frames - 1))
-    return SourceFrames(source.path, source.frames, held_track(source.track, start, stop), source.square, pts)
+def source_frames(clip: Clip, rows: Tensor) -> SourceFrames:
+    """Frames ``rows`` (n,), which rise or repeat, of a clip to animate, each through its square of ``framing.view``."""
+    numbers = tuple(int(r) for r in rows)
+    track = clip.track.read(numbers[0], numbers[-1] + 1)[rows - numbers[0]]
+    return SourceFrames(clip.path, numbers, track, clip.framing.view[rows], timestamp(clip.times, numbers[0]))
 
 
 def timestamp(times: Any, frame: int) -> int:
@@ -166,4 +182,5 @@ def input_report(path: Path, kind: str) -> InputReport:
 
 def _face_options(face: Face) -> dict[str, Any]:
     """The options that decide a track."""
-    return {"select": face.select, "max_gap": face.max_gap, "crop_ratio": face.crop_ratio, "min_score": face.min_score}
+    return {"select": face.select, "max_gap": face.max_gap, "crop_ratio": face.crop_ratio, "min_score": face.min_score,
+            "following": FOLLOWING_VERSION}  # fmt: skip

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +18,7 @@ from pipelines.config.inputs import unique_names
 from pipelines.config.schema import Pipeline
 from pipelines.media import probe
 from pipelines.remote import upload
-from pipelines.reports.run_report import ErrorReport, InputReport, PoolReport
+from pipelines.reports.run_report import ErrorReport, InputReport, PoolReport, json_text
 from pipelines.runs.clips import Clip, Preparation, input_report
 from pipelines.runs.failures import describe
 from pipelines.runs.order import LOOKERS
@@ -63,7 +62,7 @@ class DecomposeReport:
     def to_json(self) -> str:
         """The report as JSON text."""
         body = {"format": "mmfa-decompose-report/1", "exit_code": self.exit_code, "totals": self.totals()}
-        return json.dumps({**body, **attrs.asdict(self)}, indent=2, default=str, ensure_ascii=False)
+        return json_text({**body, **attrs.asdict(self)})
 
 
 def write_clip_motion(path: Path, clip: Clip, facts: Facts) -> None:

@@ -25,12 +25,13 @@ from pipelines.stages.render import RenderUnit, render_span
 from pipelines.stages.worker import Stopwatch
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class Film:
     """What a result is: where it is written, its clock, its notes.
 
     rate: nominal frames a second.  times: timestamps of frames ``first`` to ``stop`` in units of ``time_base``.  sound: file whose
-    sound is carried over.  seal: signs the finished file.
+    sound is carried over.  seal: signs the finished file.  shown: (N,) int, the frame of a source video that each frame shows;
+    empty for a portrait.  warn: is told what of the sound could not be carried.
     """
 
     path: Path
@@ -40,6 +41,8 @@ class Film:
     sound: Path | None
     notes: Mapping[str, str]
     seal: Seal | None = None
+    shown: Tensor = attrs.field(factory=lambda: torch.empty(0, dtype=torch.long))
+    warn: Callable[[str], None] = attrs.field(default=lambda text: None)
 
 
 def write_film(
@@ -75,11 +78,13 @@ def write_film(
                     moved.append(span.motion)
                 for part in torch.split(span.rgb, chunk_length(len(span.rgb), width, height)):
                     with watch.stage("paste"):
-                        frames = part if output.frame == "crop" else _paste(source, part, first, backgrounds)
+                        frames = part if output.frame == "crop" else _paste(source, part, first, film.shown, backgrounds)
                         frames = mark_frames(frames) if output.mark else frames
                     with watch.stage("write"):
                         writer.write(frames, film.times(first, first + len(part)))
                     first += len(part)
+        for warning in writer.warnings:
+            film.warn(warning if film.sound is None else f"{film.sound.name}: {warning}")
     finally:
         backgrounds.close()
     return {name: round(seconds, 3) for name, seconds in watch.seconds.items()}
@@ -90,16 +95,15 @@ def write_still(
 ) -> dict[str, float]:
     """Render one frame and write it as a picture; gives the seconds by stage. Raises OutputError."""
     span = next(iter(engine.map(render_span, [unit])))
-    frames = span.rgb if output.frame == "crop" else _paste(source, span.rgb, 0, FrameSource())
+    frames = span.rgb if output.frame == "crop" else _paste(source, span.rgb, 0, torch.zeros(1, dtype=torch.long), FrameSource())
     write_image(path, (mark_frames(frames) if output.mark else frames)[0], metadata=notes, seal=seal)
     upload(path, notes)
     return {name: round(seconds, 3) for name, seconds in span.seconds.items()}
 
 
-def _paste(source: Portrait | Clip, crops: Tensor, first: int, backgrounds: FrameSource) -> Tensor:
+def _paste(source: Portrait | Clip, crops: Tensor, first: int, shown: Tensor, backgrounds: FrameSource) -> Tensor:
     if isinstance(source, Portrait):
         return paste_crops(source.rgb[None], crops, source.square)
-    start, stop = min(first, source.frames - 1), min(first + len(crops), source.frames)
-    rows = backgrounds.read(source.path, start, max(stop, start + 1))
-    rows = torch.cat([rows, rows[-1:].expand(len(crops) - len(rows), -1, -1, -1)])
-    return paste_crops(rows, crops, source.square)
+    rows = shown[first : first + len(crops)]
+    pictures = backgrounds.pick(source.path, [int(r) for r in rows])
+    return paste_crops(pictures, crops, source.framing.view[rows])

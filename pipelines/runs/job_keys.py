@@ -19,7 +19,7 @@ from pipelines.runs.sealing import seal_facts
 from pipelines.stages.components import Facts
 from pipelines.stages.transfer import transfer_facts
 
-RESULTS_VERSION = 1
+RESULTS_VERSION = 2
 """Raised whenever the stages change what comes out for the same inputs and options."""
 METADATA_KEY = "mmfa"
 SYNTHETIC = "this picture or video is synthetic: a face moved or made by MMFA"

@@ -62,16 +62,16 @@ def write_sheet(path: Path, title: str, jobs: list[JobReport]) -> bool:
 
 def _row(job: JobReport) -> SheetRow | None:
     notes = read_notes(Path(job.output))
-    if not {"moments", "driving_square", "source_square"} <= notes.keys():
+    if not {"moments", "driving_squares", "source_square"} <= notes.keys():
         return None
     frames = FrameSource(keep=3)
     try:
         source = Path(job.source)
         whole = opaque(read_image(source))[None] if probe(source).kind == "image" else frames.read(source, 0, 1)
         pairs = []
-        for moment in notes["moments"]:
+        for moment, square in zip(notes["moments"], notes["driving_squares"], strict=True):
             result = frames.read(Path(job.output), moment, moment + 1)
-            pairs.append((int(moment), _driving(frames, job, moment, notes["driving_square"]), result[0]))
+            pairs.append((int(moment), _driving(frames, job, moment, square), result[0]))
         return SheetRow(source.name, Path(job.driving).name, _crop(whole, notes["source_square"]), pairs)
     finally:
         frames.close()
@@ -85,7 +85,7 @@ def _driving(frames: FrameSource, job: JobReport, moment: int, square: list[floa
 
 
 def _crop(rgb: Tensor, square: list[float]) -> Tensor:
-    return to_bytes(crop_frames(rgb, torch.tensor([square]), CROP, torch.device("cpu")).rgb)[0]
+    return to_bytes(crop_frames(rgb, torch.tensor([square]), CROP, torch.device("cpu"), fill=True).rgb)[0]
 
 
 def _metadata(path: Path) -> dict[str, Any]:

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 
 from mmfa_components.errors import RecordError
+from mmfa_components.geometry.placing import placed
+from mmfa_components.geometry.shots import ShotFiller
 from mmfa_components.geometry.track import GapFiller
 from mmfa_components.records import FaceTrack, MotionKind, Record
 from pipelines.stages.crop import crop_frames, crop_landmarks
@@ -18,21 +20,28 @@ from pipelines.stages.worker import Stopwatch, Worker
 
 @attrs.frozen(eq=False)
 class DecomposeUnit:
-    """A span of a clip: its first frame, the span of its track, the clip's crop square (4,), and the first frame's timestamp, if known."""
+    """A span of a clip: its first frame, the span of its track, and the first frame's timestamp, if known.
+
+    squares: (n, 4), what each frame is cropped by.  base: (n, 4), the squares whose units the motion is told in.  stretch: number
+    of each frame's run of one shot and one person.
+    """
 
     path: Path
     start: int
     track: FaceTrack
-    square: Tensor
+    squares: Tensor
+    base: Tensor
+    stretch: tuple[int, ...]
     pts: int | None = None
 
 
 @attrs.frozen(eq=False)
 class DecomposedSpan:
-    """Motion of the frames where the face was found (None: in none), on the CPU in float32, and which these are."""
+    """Motion of the frames where the face was found (None: in none), on the CPU in float32, which these are, and the stretches."""
 
     motion: Record | None
     found: tuple[bool, ...]
+    stretch: tuple[int, ...]
     seconds: dict[str, float] = attrs.field(factory=dict)
 
 
@@ -47,27 +56,26 @@ def decompose_span(worker: Worker, unit: DecomposeUnit) -> DecomposedSpan:
             chunk = next(chunks, None)
         if chunk is None:
             break
-        track = unit.track[at : at + len(chunk.rgb)]
+        rows = slice(at, at + len(chunk.rgb))
+        track, squares, base = unit.track[rows], unit.squares[rows], unit.base[rows]
         at += len(track)
         if bool(track.found.any()):
             with watch.stage("decompose"):
-                crops = crop_frames(chunk.rgb[track.found], unit.square, animator.crop_size, worker.device)
-                landmarks = crop_landmarks(track[track.found], unit.square, animator.crop_size, worker.device)
+                here = squares[track.found]
+                crops = crop_frames(chunk.rgb[track.found], here, animator.crop_size, worker.device)
+                landmarks = crop_landmarks(track[track.found], here, animator.crop_size, worker.device)
                 motion = animator.decompose(crops, landmarks)
-                parts.append(plain(motion, worker.motion))
+                parts.append(placed(plain(motion, worker.motion), here, base[track.found]))
         worker.done(len(track))
     joined = worker.motion.record.concatenate(parts) if parts else None
-    return DecomposedSpan(joined, tuple(unit.track.found.tolist()), watch.seconds)
+    return DecomposedSpan(joined, tuple(unit.track.found.tolist()), unit.stretch, watch.seconds)
 
 
 def fill_gaps(spans: Iterable[DecomposedSpan], max_gap: int) -> Iterator[Record]:
-    """Join spans to the motion of the whole clip: short gaps interpolated, long ones repeat the last motion."""
-    filler: GapFiller[Record] = GapFiller(max_gap)
+    """Join spans to the motion of the whole clip: short gaps within a stretch interpolated, long ones repeat the last motion."""
+    filler: ShotFiller[Record] = ShotFiller(GapFiller(max_gap))
     for span in spans:
-        if span.motion is None:
-            filler.skip(len(span.found))
-        else:
-            yield from filler.push(span.motion, span.found)
+        yield from filler.push(span.motion, span.found, span.stretch)
     yield from filler.finish()
 
 

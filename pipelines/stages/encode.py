@@ -13,6 +13,7 @@ from pipelines.config.schema import Face
 from pipelines.media import StillImage, read_image
 from pipelines.stages.crop import crop_frames, crop_landmarks, face_boxes, stable_square
 from pipelines.stages.decompose import plain
+from pipelines.stages.framing import fit_square, made_up
 from pipelines.stages.track import track_still
 from pipelines.stages.worker import Stopwatch, Worker
 
@@ -28,7 +29,10 @@ class StillUnit:
 
 @attrs.frozen(eq=False)
 class Portrait:
-    """A portrait made ready: ``rgb`` (H, W, 3) uint8 with transparency over white, its face, crop square (4,), motion and identity."""
+    """A portrait made ready: ``rgb`` (H, W, 3) uint8 with transparency over white, its face, crop square (4,), motion and identity.
+
+    notes: what was decided about the picture, in words.
+    """
 
     rgb: Tensor
     track: FaceTrack
@@ -36,22 +40,32 @@ class Portrait:
     motion: Record
     identity: Record
     seconds: dict[str, float] = attrs.field(factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 def encode_still(worker: Worker, unit: StillUnit) -> Portrait:
     """Find the face of a portrait, crop it, and encode it. Raises MediaError or NoFaceError."""
     animator, watch = worker.animator, Stopwatch()
     with watch.stage("decode"):
-        rgb = opaque(read_image(unit.path)) if unit.frame is None else worker.frames.read(unit.path, unit.frame, unit.frame + 1)[0]
+        notes = []
+        if unit.frame is None:
+            image = read_image(unit.path)
+            rgb = opaque(image)
+            if image.reduced > 1:
+                notes.append(f"is read at 1/{image.reduced} of its size, {rgb.shape[1]} x {rgb.shape[0]} pixels")
+        else:
+            rgb = worker.frames.read(unit.path, unit.frame, unit.frame + 1)[0]
     with watch.stage("track"):
         track = track_still(worker, rgb, unit.face, unit.path)
-        square = stable_square(face_boxes(track), unit.face.crop_ratio)
+        boxes = face_boxes(track)
+        square = fit_square(stable_square(boxes, unit.face.crop_ratio), boxes[0], rgb.shape[1], rgb.shape[0])
+        notes += made_up(square[None], rgb.shape[1], rgb.shape[0])
     with watch.stage("encode"):
-        crops = crop_frames(rgb[None], square, animator.crop_size, worker.device)
+        crops = crop_frames(rgb[None], square, animator.crop_size, worker.device, fill=True)
         landmarks = crop_landmarks(track, square, animator.crop_size, worker.device)
         motion = plain(animator.decompose(crops, landmarks), worker.motion)
         identity = animator.encode(crops, landmarks)
-    return Portrait(rgb, track, square, motion, identity.to("cpu"), watch.seconds)
+    return Portrait(rgb, track, square, motion, identity.to("cpu"), watch.seconds, tuple(f"{unit.path.name}: {n}" for n in notes))
 
 
 def opaque(image: StillImage) -> Tensor:
@@ -65,7 +79,7 @@ def opaque(image: StillImage) -> Tensor:
 
 @attrs.frozen(eq=False)
 class FrameUnit:
-    """One frame of a clip to encode as a portrait: its number, its row of the track, and the clip's crop square (4,)."""
+    """One frame of a clip to encode as a portrait: its number, its row of the track, and its square (4,)."""
 
     path: Path
     frame: int
@@ -80,8 +94,11 @@ def encode_frame(worker: Worker, unit: FrameUnit) -> Record:
     return identity.to("cpu")
 
 
-def encode_crops(worker: Worker, rgb: Tensor, track: FaceTrack, square: Tensor) -> Record:
-    """Identities (n rows) seen in full frames (n, H, W, 3) uint8 with their rows of a track, on the worker's device."""
+def encode_crops(worker: Worker, rgb: Tensor, track: FaceTrack, squares: Tensor) -> Record:
+    """Identities (n rows) seen in full frames (n, H, W, 3) uint8 with their rows of a track, on the worker's device.
+
+    squares: (4,) for all frames, or (n, 4).
+    """
     size = worker.animator.crop_size
-    crops = crop_frames(rgb, square, size, worker.device)
-    return worker.animator.encode(crops, crop_landmarks(track, square, size, worker.device))
+    crops = crop_frames(rgb, squares, size, worker.device, fill=True)
+    return worker.animator.encode(crops, crop_landmarks(track, squares, size, worker.device))

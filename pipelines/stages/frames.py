@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import attrs
@@ -75,13 +75,31 @@ class FrameSource:
                 yield Chunk(torch.stack(rows), tuple(stamps))
             if len(rows) < wanted:
                 if stop is not None:
-                    fix = "do not change the file while it is being used"
-                    raise MediaError(f"ended at frame {clip.position}, frame {stop - 1} was wanted", where=str(path), fix=fix)
+                    raise _ended(path, clip.position, stop - 1)
                 return
 
     def read(self, path: Path, start: int, stop: int, pts: int | None = None) -> Tensor:
         """Frames ``start`` to ``stop`` at once, (n, H, W, 3) uint8. pts: as for chunks."""
         return torch.cat([c.rgb for c in self.chunks(path, start, stop, stop - start, pts)])
+
+    def pick(self, path: Path, rows: Sequence[int], pts: int | None = None) -> Tensor:
+        """Frames of these numbers, which rise or repeat, (n, H, W, 3) uint8; only they are converted. pts: of the first one, if known.
+
+        Raises MediaError when too few are there.
+        """
+        clip = self._at(path, rows[0], pts)
+        made: list[Tensor] = []
+        for wanted in rows:
+            if made and wanted == clip.position - 1:
+                made.append(made[-1])
+                continue
+            frame = None
+            while clip.position <= wanted and (frame := next(clip.frames, None)) is not None:
+                clip.position += 1
+            if frame is None:
+                raise _ended(path, clip.position, wanted)
+            made.append(frame.rgb())
+        return torch.stack(made)
 
     def damage(self, path: Path) -> str:
         """What ended the reading of a clip early, as far as it was read; "" when nothing did."""
@@ -109,6 +127,11 @@ class FrameSource:
         while len(self._open) > self.keep:
             _close(self._open.pop(next(iter(self._open))))
         return clip
+
+
+def _ended(path: Path, position: int, wanted: int) -> MediaError:
+    fix = "do not change the file while it is being used"
+    return MediaError(f"ended at frame {position}, frame {wanted} was wanted", where=str(path), fix=fix)
 
 
 def _close(clip: _Open) -> None:

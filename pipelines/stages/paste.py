@@ -16,11 +16,17 @@ def paste_crops(background: Tensor, crops: Tensor, square: Tensor) -> Tensor:
     Args:
         background: (1 or n, H, W, 3) uint8, full-size source frames.
         crops: (n, S, S, 3) uint8.
-        square: (4,) centre x, centre y, side in pixels and clockwise angle in radians.
+        square: (4,) centre x, centre y, side in pixels and clockwise angle in radians, or one a frame (n, 4).
 
     Returns:
         (n, H, W, 3) uint8. Outside the square the source is unchanged; inside, the crop fades in over 12 % of its side.
     """
+    if square.dim() == 2:
+        if bool((square == square[:1]).all()):
+            square = square[0]
+        else:
+            rows = background.expand(len(crops), -1, -1, -1)
+            return torch.cat([paste_crops(rows[i : i + 1], crops[i : i + 1], square[i]) for i in range(len(crops))])
     height, width = background.shape[1:3]
     cx, cy, side, angle = (float(v) for v in square)
     reach = side * (abs(torch.tensor(angle).cos().item()) + abs(torch.tensor(angle).sin().item())) / 2

@@ -19,16 +19,16 @@ from pipelines.stages.worker import Stopwatch, Worker
 
 @attrs.frozen(eq=False)
 class SourceFrames:
-    """Frames of a video used as source: result frame i is made of its frame i; its last frame is held beyond its end.
+    """Frames of a video used as source.
 
-    frames: of the video.  track: its rows for the frames of the unit.  square: its crop (4,).  pts: timestamp of the frame the unit
-    begins with, if known, to find it fast.
+    rows: the frame of the video that each frame of the unit is made of; they rise or repeat.  track: their rows of its track.
+    squares: (n, 4), what each is cropped by.  pts: timestamp of the first one, if known, to find it fast.
     """
 
     path: Path
-    frames: int
+    rows: tuple[int, ...]
     track: FaceTrack
-    square: Tensor
+    squares: Tensor
     pts: int | None = None
 
 
@@ -70,11 +70,11 @@ def render_span(worker: Worker, unit: RenderUnit) -> RenderedSpan:
         source = unit.source if len(unit.source) == 1 else unit.source[first : first + worker.batch]
         identity = still
         if isinstance(unit.identity, SourceFrames):
-            frames, start = unit.identity, unit.start + first
+            frames, here = unit.identity, slice(first, first + len(driving))
             with watch.stage("decode"):
-                rgb = source_frames(worker, frames, start, start + len(driving), frames.pts if first == 0 else None)
+                rgb = worker.frames.pick(frames.path, frames.rows[here], frames.pts if first == 0 else None)
             with watch.stage("encode"):
-                identity = encode_crops(worker, rgb, frames.track[first : first + len(driving)], frames.square)
+                identity = encode_crops(worker, rgb, frames.track[here], frames.squares[here])
         with watch.stage("render"):
             own = source.to(worker.device)
             shown = render_canonical(animator, identity, own, driving) if unit.neutral else animator.render(identity, own, driving)
@@ -89,9 +89,3 @@ def render_canonical(animator: Animator, identity: object, source: Record, drivi
         raise ConfigError("this animator has no canonical face", where="animator.name", fix="use one that has: python -m plugins list")
     return animator.render_neutral(identity, source, driving)
 
-
-def source_frames(worker: Worker, source: SourceFrames, start: int, stop: int, pts: int | None) -> Tensor:
-    """Frames ``start`` to ``stop`` of a source video (n, H, W, 3) uint8, its last frame repeated beyond the end. pts: of the first one read."""
-    first = min(start, source.frames - 1)
-    rgb = worker.frames.read(source.path, first, max(min(stop, source.frames), first + 1), pts)
-    return torch.cat([rgb, rgb[-1:].expand(stop - start - len(rgb), -1, -1, -1)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,16 +11,21 @@ import torch
 from torch import Tensor
 
 from mmfa_components.errors import NoFaceError
+from mmfa_components.geometry.shots import ShotFiller
 from mmfa_components.geometry.squares import region_of_detection, square_of_landmarks
 from mmfa_components.geometry.track import GapFiller
-from mmfa_components.records import FaceDetections, FaceRegions, FaceTrack, Frames
+from mmfa_components.records import FaceRegions, FaceTrack, Frames
 from pipelines.config.schema import Face
+from pipelines.stages.associate import Association, Choice, FrameSight, Rules
 from pipelines.stages.frames import Chunk, chunk_length, to_float
+from pipelines.stages.sight import Eyes, sights_of
 from pipelines.stages.worker import Stopwatch, Worker
 
 MIN_PRESENCE = 0.5
 FOLLOWED_AT_ONCE = 32
 """Frames, on a GPU: detector and landmark network take it some 20 ms a call, whether for 8 frames or for 24 (docs/ray.md)."""
+PEOPLE = 1 << 20
+"""More people than a clip shows: shot and person in one number."""
 MESHES = (468, 478)
 """Numbers of points of the face meshes whose eye corners are known."""
 REGION_RATIO = 2 / 3
@@ -55,7 +61,6 @@ def track_clip(worker: Worker, unit: TrackUnit) -> Iterator[TrackStep]:
     Raises NoFaceError when no frame shows a face or the index asked for does not exist; MediaError for a damaged file.
     """
     tracker = FaceTracker(worker, unit.face, str(unit.path), start_score=(1 + unit.face.min_score) / 2)
-    filler: GapFiller[FaceTrack] = GapFiller(unit.face.max_gap, mark=_mark)
     at_once = worker.batch if worker.device.type == "cpu" else max(worker.batch, FOLLOWED_AT_ONCE)
     chunks = worker.frames.chunks(unit.path, 0, None, chunk_length(at_once, unit.width, unit.height))
     while True:
@@ -63,26 +68,30 @@ def track_clip(worker: Worker, unit: TrackUnit) -> Iterator[TrackStep]:
         with watch.stage("track"):  # decoding included
             if (chunk := next(chunks, None)) is None:
                 break
-            rows = tuple(tracker.step(chunk, filler))
+            rows = tuple(tracker.step(chunk))
         yield TrackStep(rows, chunk.pts, watch.seconds)
         worker.done(len(chunk.pts))
     if not tracker.seen:
-        raise no_face(unit.path, "video")
-    yield TrackStep(tuple(filler.finish()), (), damage=worker.frames.damage(unit.path))
+        raise no_face(unit.path, "video", tracker.state.weak)
+    yield TrackStep(tuple(tracker.finish()), (), damage=worker.frames.damage(unit.path))
 
 
 def track_still(worker: Worker, rgb: Tensor, face: Face, path: Path) -> FaceTrack:
     """The face of one image (H, W, 3) uint8 as a track of one frame. Raises NoFaceError when there is none."""
     tracker = FaceTracker(worker, face, str(path), start_score=face.min_score)
-    rows, _ = tracker.faces(to_float(rgb[None], worker.device))
+    rows = tracker.faces(to_float(rgb[None], worker.device)).rows
     if rows is None:
         raise no_face(path, "image")
     return rows
 
 
-def no_face(path: Path, kind: str) -> NoFaceError:
-    """The error for a file without a face."""
-    fix = "use one that shows a face, larger or more frontal, or lower face.min_score"
+def no_face(path: Path, kind: str, weak: float = 0.0) -> NoFaceError:
+    """The error for a file without a face. weak: score of the best face that was too weak to start on, 0 for none."""
+    if weak:
+        what = f"no face was found for sure in this {kind}, the best scored {weak:.2f}"
+        fix = f"set face.min_score to {max(0.0, 2 * weak - 1.01):.2f} to follow it all the same, or use a {kind} that shows a face more clearly"
+        return NoFaceError(what, where=str(path), fix=fix)
+    fix = "use one that shows a face, larger, sharper or more frontal"
     return NoFaceError(f"no face was found in this {kind}", where=str(path), fix=fix)
 
 
@@ -95,34 +104,60 @@ def _mark(rows: FaceTrack, bridged: bool) -> FaceTrack:
     )
 
 
+@attrs.frozen(eq=False)
+class Seen:
+    """The next frames of a clip.
+
+    rows: of the frames that show the face, None when none does.  found: which these are.  choices: who is followed in each.
+    """
+
+    rows: FaceTrack | None
+    found: list[bool]
+    choices: list[Choice]
+
+
 class FaceTracker:
     """Finds the selected face in every chunk it is given, in order. The result does not depend on how the clip is cut up.
 
-    A track starts, and starts anew after a long loss, on a detection of at least ``start_score``; it goes on with weaker ones.
-    So lettering that passes for a face in a few frames starts none.
+    Who is followed is decided by :class:`~pipelines.stages.associate.Association`. A track starts, and starts anew after a long
+    loss or a cut, on a detection of at least ``start_score``; it goes on with weaker ones. So lettering that passes for a face in a
+    few frames starts none.
     """
 
     def __init__(self, worker: Worker, face: Face, where: str, start_score: float) -> None:
-        self.worker, self.face, self.where, self.start_score = worker, face, where, start_score
-        self.box: Tensor | None = None  # (4,) of the last detection that was taken
-        self.gap = 0  # frames since then
+        self.worker, self.face = worker, face
+        self.eyes = Eyes(worker.components.detector)
+        self.state = Association(Rules(face.select, face.max_gap, face.min_score, start_score, where))
+        self.filler: ShotFiller[FaceTrack] = ShotFiller(GapFiller(face.max_gap, mark=_mark))
         self.previous: Tensor | None = None  # (1, P, 3), landmarks of the frame before, None when it had none
-        self.frame = 0
+        self.numbers: deque[tuple[int, int]] = deque()  # shot and person of the frames whose rows are not known yet
         self.seen = False  # True once a face was found
 
-    def step(self, chunk: Chunk, filler: GapFiller[FaceTrack]) -> Iterator[FaceTrack]:
+    def step(self, chunk: Chunk) -> Iterator[FaceTrack]:
         """Take the next frames, and yield the rows of the track that are now known."""
-        rows, found = self.faces(to_float(chunk.rgb, self.worker.device))
-        if rows is None:
-            filler.skip(len(found))
-        else:
-            yield from filler.push(rows, found)
+        seen = self.faces(to_float(chunk.rgb, self.worker.device))
+        self.numbers.extend((c.shot, c.person) for c in seen.choices)
+        stretches = [c.shot * PEOPLE + c.person for c in seen.choices]
+        for rows in self.filler.push(seen.rows, seen.found, stretches):
+            yield self._numbered(rows)
 
-    def faces(self, rgb: Tensor) -> tuple[FaceTrack | None, list[bool]]:
-        """Faces of the next frames (n, 3, H, W): rows of the frames that have one (None: no row), and a flag a frame."""
+    def finish(self) -> Iterator[FaceTrack]:
+        """The rows that are left at the end of the clip."""
+        for rows in self.filler.finish():
+            yield self._numbered(rows)
+
+    def _numbered(self, rows: FaceTrack) -> FaceTrack:
+        """Rows with shot and person of their own frames: a row that is repeated may be of others."""
+        numbers = torch.tensor([self.numbers.popleft() for _ in range(len(rows))], dtype=torch.long)
+        return attrs.evolve(rows, shot=numbers[:, 0], person=numbers[:, 1])
+
+    def faces(self, rgb: Tensor) -> Seen:
+        """Faces of the next frames (n, 3, H, W)."""
         frames = Frames(rgb)
-        detections = self.worker.components.detector(frames).to("cpu")
-        taken = [self._choose(detections, i) for i in range(len(frames))]
+        detected = self.eyes(rgb)
+        detections = detected.to("cpu")
+        sights = sights_of(rgb, detected)
+        choices = [self.state.step(sight) for sight in sights]
         points: dict[int, Tensor] = {}
         presence: dict[int, Tensor] = {}
 
@@ -133,57 +168,27 @@ class FaceTracker:
                 if sure[row] >= MIN_PRESENCE:
                     points[index], presence[index] = places[row : row + 1], sure[row : row + 1]
 
-        seen = [i for i, row in enumerate(taken) if row is not None]
-        if seen:
-            look(seen, region_of_detection(detections.points[[row for row in taken if row is not None]]))
-        for i in range(len(frames)):
-            if i not in points and self.previous is not None:  # the detector missed it: look where it was
-                look([i], _region(self.previous))
+        taken = {i: int((detections.image == i).nonzero()[c.row]) for i, c in enumerate(choices) if c.row is not None}
+        if taken:
+            look(list(taken), region_of_detection(detections.points[list(taken.values())]))
+        for i, (choice, sight) in enumerate(zip(choices, sights, strict=True)):
+            if choice.cut:
+                self.previous = None
+            if i not in points and self.previous is not None and not (choice.row is None and _in_the_way(sight, self.previous)):
+                look([i], _region(self.previous))  # the detector missed it: look where it was
                 if i in points and not _alike(points[i], self.previous):
                     del points[i]
             self.previous = points.get(i)
         found = [i in points for i in range(len(frames))]
-        self.frame += len(frames)
         if not points:
-            return None, found
-        rows = torch.cat([points[i] for i in sorted(points)])  # (n, P, 3)
+            return Seen(None, found, choices)
         self.seen = True
+        here = sorted(points)
+        rows = torch.cat([points[i] for i in here])  # (n, P, 3)
         yes = torch.ones(len(rows), dtype=torch.bool)
         crops = upright_square(rows, self.face.crop_ratio)
-        return FaceTrack(yes, yes, rows, torch.cat([presence[i] for i in sorted(points)]), crops), found
-
-    def _choose(self, detections: FaceDetections, index: int) -> int | None:
-        """The row of the selected face in frame ``index`` of this chunk, None when it is not there."""
-        good = (detections.image == index) & (detections.scores >= self.face.min_score)
-        rows = good.nonzero().flatten()
-        if len(rows) == 0:
-            self.gap += 1
-            return None
-        boxes, sure = detections.boxes[rows], detections.scores[rows] >= self.start_score
-        best: int | None
-        if self.box is None:
-            best = self._select(boxes, self.frame + index) if bool(sure.any()) else None
-        else:
-            best = _nearest(boxes, self.box, self.gap)
-            if self.gap > self.face.max_gap and (best is None or not sure[best]):  # gone for long: start anew
-                best = int((_area(boxes) * sure).argmax()) if bool(sure.any()) else None
-        if best is None:
-            self.gap += 1
-            return None
-        self.box, self.gap = boxes[best], 0
-        return int(rows[best])
-
-    def _select(self, boxes: Tensor, frame: int) -> int:
-        """The face the user selected, in the first frame that shows any. An only face is taken whatever the index."""
-        if self.face.select == "largest" or len(boxes) == 1:
-            return int(_area(boxes).argmax())
-        index = int(self.face.select)
-        order = boxes[:, [0, 2]].mean(dim=1).argsort()
-        if not 0 <= index < len(boxes):
-            what = f"face {index} was asked for, but frame {frame} shows {len(boxes)} faces"
-            fix = f'set face.select to 0 (leftmost) to {len(boxes) - 1}, or "largest"'
-            raise NoFaceError(what, where=self.where, fix=fix)
-        return int(order[index])
+        numbers = [torch.tensor([getattr(choices[i], name) for i in here], dtype=torch.long) for name in ("shot", "person")]
+        return Seen(FaceTrack(yes, yes, rows, torch.cat([presence[i] for i in here]), crops, *numbers), found, choices)
 
 
 def upright_square(points: Tensor, ratio: float) -> Tensor:
@@ -199,18 +204,11 @@ def _region(points: Tensor) -> Tensor:
     return square_of_landmarks(points, REGION_RATIO) if mesh else upright_square(points, REGION_RATIO)
 
 
-def _area(boxes: Tensor) -> Tensor:
-    return (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
-
-
-def _nearest(boxes: Tensor, last: Tensor, gap: int) -> int | None:
-    """The box that goes on from ``last`` (4,): near in place and size; farther away is allowed after a longer gap."""
-    side = (last[2:] - last[:2]).max()
-    centre = (last[:2] + last[2:]) / 2
-    distance = ((boxes[:, :2] + boxes[:, 2:]) / 2 - centre).norm(dim=1) / side
-    growth = ((boxes[:, 2:] - boxes[:, :2]).amax(dim=1) / side).log().abs()
-    best = int((distance + growth).argmin())
-    return best if distance[best] < 0.6 + 0.15 * gap and growth[best] < 1.0 else None
+def _in_the_way(sight: FrameSight, points: Tensor) -> bool:
+    """Whether a face that was not chosen lies where landmarks (1, P, 3) were: somebody else's."""
+    low, high = points[0, :, :2].amin(0), points[0, :, :2].amax(0)
+    middle = (sight.boxes[:, :2] + sight.boxes[:, 2:]) / 2
+    return bool(((middle > low) & (middle < high)).all(1).any())
 
 
 def _alike(points: Tensor, previous: Tensor) -> bool:

@@ -7,9 +7,11 @@ from typing import Any, Protocol, TypeVar
 
 import attrs
 import torch
+from torch import Tensor
 
 from mmfa_components.errors import ConfigError
 from mmfa_components.geometry.openings import mouth_opening
+from mmfa_components.geometry.shots import shot_runs
 from mmfa_components.geometry.transfer import Mode, choose_reference, steadied, transfer_motion
 from mmfa_components.kinds import OwnTransfer
 from mmfa_components.records import FaceTrack, MotionKind, Record
@@ -31,7 +33,10 @@ class Stored(Protocol[R_co]):
 
 @attrs.frozen(eq=False)
 class Carry:
-    """How a driving motion becomes a result's. reference: the driving clip's reference frame (N = 1).  modes: by field."""
+    """How a driving motion becomes a result's.
+
+    reference: the driving clip's reference frame (N = 1), or one row a frame (one reference a shot).  modes: by field.
+    """
 
     reference: Record
     modes: Mapping[str, Mode]
@@ -52,16 +57,42 @@ def transfer_facts(transfer: Transfer, kind: MotionKind, reference: str | int) -
 def carry_over(worker: Worker, source: Record, driving: Record, carry: Carry) -> Record:
     """The motion of the result, on the CPU in float32: by the animator's own rule where it has one, else by the laws of its fields."""
     if isinstance(worker.animator, OwnTransfer):
-        return worker.animator.transfer(source, driving, carry.reference, carry.modes).to("cpu")
+        parts = []
+        for start, stop in [(0, len(driving))] if len(carry.reference) == 1 else _same_rows(carry.reference):
+            own = source if len(source) == 1 else source[start:stop]
+            reference = carry.reference[start : start + 1]
+            parts.append(worker.animator.transfer(own, driving[start:stop], reference, carry.modes).to("cpu"))
+        return type(parts[0]).concatenate(parts)
     return transfer_motion(source, driving, carry.reference, carry.modes, worker.motion.zeroed)
 
 
-def read_motion(stored: Stored[Record], start: int, stop: int, kind: MotionKind, radius: int = 0) -> Record:
+def _same_rows(record: Record) -> list[tuple[int, int]]:
+    """Half-open ranges of equal rows."""
+    changes = torch.zeros(len(record), dtype=torch.long)
+    for values in record.tensors().values():
+        changes[1:] += (values[1:] != values[:-1]).flatten(1).any(1).long().cpu()
+    return shot_runs(changes.gt(0).long().cumsum(0))
+
+
+def read_motion(
+    stored: Stored[Record], start: int, stop: int, kind: MotionKind, radius: int = 0, stretch: Tensor | None = None
+) -> Record:
     """Motion of frames ``start`` to ``stop``, as the record of ``kind``; what ``kind`` says is steadied over ``radius`` frames to both sides.
 
-    The result is the same however a clip is cut into spans.
+    stretch: (N,) numbers of the runs of one shot and one person; each is steadied by itself. The result is the same however a clip
+    is cut into spans.
     """
-    low, high = max(0, start - radius), min(len(stored), stop + radius)
+    if radius > 0 and stretch is not None:
+        runs = [(max(a, start), min(b, stop), a, b) for a, b in shot_runs(stretch) if a < stop and b > start]
+        return kind.record.concatenate([_steadied(stored, *run, kind, radius) for run in runs])
+    return _steadied(stored, start, stop, 0, len(stored), kind, radius)
+
+
+def _steadied(
+    stored: Stored[Record], start: int, stop: int, first: int, last: int, kind: MotionKind, radius: int
+) -> Record:
+    """Frames ``start`` to ``stop`` of the stretch from ``first`` to ``last``."""
+    low, high = max(first, start - radius), min(last, stop + radius)
     rows = steadied(stored.read(low, high).plain(kind.record), kind.smooth, radius)
     return rows[start - low : stop - low]
 
@@ -69,22 +100,6 @@ def read_motion(stored: Stored[Record], start: int, stop: int, kind: MotionKind,
 def smoothing_radius(seconds: float, rate: float) -> int:
     """Frames to each side of a centred window of ``seconds`` at ``rate`` frames a second."""
     return round(seconds * rate / 2)
-
-
-def held(stored: Stored[Record], start: int, stop: int, kind: MotionKind, radius: int = 0) -> Record:
-    """As :func:`read_motion`, but beyond the end the last frame is repeated (a source video shorter than the driving one)."""
-    end = len(stored)
-    first = min(start, end - 1)
-    rows = read_motion(stored, first, max(min(stop, end), first + 1), kind, radius)
-    return rows[torch.arange(start, stop).clamp(max=end - 1) - first]
-
-
-def held_track(track: Stored[FaceTrack], start: int, stop: int) -> FaceTrack:
-    """Rows ``start`` to ``stop`` of a track; beyond the end the last one is repeated."""
-    end = len(track)
-    first = min(start, end - 1)
-    rows = track.read(first, max(min(stop, end), first + 1))
-    return rows[torch.arange(start, stop).clamp(max=end - 1) - first]
 
 
 def find_reference(

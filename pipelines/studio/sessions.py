@@ -12,10 +12,10 @@ from pathlib import Path
 import attrs
 
 from mmfa_components.errors import OutputError
-from pipelines.media.partial import process_alive
+from mmfa_components.processes import process_alive, process_place
 
 PREFIX = "mmfa-studio-"
-_FOLDER = re.compile(rf"^{PREFIX}(\d+)-")
+_FOLDER = re.compile(rf"^{PREFIX}([0-9a-f]{{8}})-(\d+)-")
 MOST_SESSIONS = 24
 
 
@@ -69,7 +69,7 @@ class Sessions:
 
     def __init__(self) -> None:
         remove_leftovers(Path(tempfile.gettempdir()))
-        self.root = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))  # mode 0700
+        self.root = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{process_place()}-{os.getpid()}-"))  # mode 0700
         self._open: dict[str, Session] = {}
 
     def create(self) -> Session:
@@ -104,5 +104,5 @@ def remove_leftovers(folder: Path) -> None:
             own = match and path.is_dir() and not path.is_symlink() and path.stat().st_uid == os.getuid()
         except OSError:
             continue
-        if match and own and not process_alive(int(match[1])):
+        if match and own and match[1] == process_place() and not process_alive(int(match[2])):
             shutil.rmtree(path, ignore_errors=True)

@@ -196,7 +196,7 @@ def as_jpeg(rgb: Tensor, quality: int = 90) -> bytes:
 
 def portrait_crop(portrait: Portrait, size: int = 384) -> Tensor:
     """The face of a portrait (size, size, 3) uint8, cut out as the animator sees it."""
-    return to_bytes(crop_frames(portrait.rgb[None], portrait.square, size, torch.device("cpu")).rgb)[0]
+    return to_bytes(crop_frames(portrait.rgb[None], portrait.square, size, torch.device("cpu"), fill=True).rgb)[0]
 
 
 def data_url(jpeg: bytes) -> str:

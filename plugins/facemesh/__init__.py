@@ -29,7 +29,8 @@ ORIGIN = "face_landmarker.task (sha256 64184e22...), converted by python -m plug
 class DetectorOptions:
     """Options of the face detector.
 
-    min_score: lowest score of a face, [0, 1].  tiled: look again in overlapping tiles where a whole image shows no face.
+    min_score: lowest score of a face, [0, 1].  tiled: look again in ever smaller
+    overlapping tiles where a whole image shows no face for sure.
     """
 
     min_score: float = attrs.field(default=0.5, validator=[attrs.validators.ge(0.0), attrs.validators.le(1.0)])
@@ -68,7 +69,7 @@ def mmfa_components() -> list[ComponentSpec]:
     """Face detector, landmark detector, rotation estimator."""
     return [
         ComponentSpec(
-            "face_detector", "facemesh", _detector, (r.Frames,), (r.FaceDetections,), DetectorOptions, "1", ("facemesh_detector",),
+            "face_detector", "facemesh", _detector, (r.Frames,), (r.FaceDetections,), DetectorOptions, "2", ("facemesh_detector",),
             "BlazeFace, short range, tiles for small faces", default=True,
         ),
         ComponentSpec(

@@ -34,7 +34,8 @@ def filled(folder: Path) -> CacheKey:
     key = CacheKey.of(Motion, [ANIMATOR], {}, "digest", "clip.mp4")
     cache.put(key, motion())
     cache.put(CacheKey.of(Timestamps, [], {}, "digest", "clip.mp4", "exact"), Timestamps(1001 * torch.arange(30)))
-    track = FaceTrack(torch.ones(30, dtype=torch.bool), torch.ones(30, dtype=torch.bool), torch.zeros(30, 4, 3), torch.ones(30), torch.ones(30, 4))
+    yes, ones = torch.ones(30, dtype=torch.bool), torch.ones(30)
+    track = FaceTrack(yes, yes, torch.zeros(30, 4, 3), ones, torch.ones(30, 4), *torch.zeros(2, 30).long())
     cache.put(CacheKey.of(FaceTrack, [], {}, "digest", "clip.mp4"), track)
     return key
 

@@ -140,9 +140,9 @@ def test_a_truncated_tail_gives_all_frames_before_it(tmp_path: Path) -> None:
     cut = truncated(tmp_path / "cut.mkv", whole, 0.6)
     with open_video(cut) as reader:
         got = torch.cat([span.rgb for span in reader.spans(7)])
+        assert "cut off" in reader.damage  # what the run report warns by
     assert 5 < len(got) < 60
     assert torch.equal(got[:-1], frames_of(whole)[: len(got) - 1])  # the decoder patches up the one that is cut
-    assert (probe(cut).frames or 0) > len(got)  # what the run report warns by
 
 
 def test_one_frame(tmp_path: Path) -> None:
@@ -202,8 +202,8 @@ def test_a_file_is_entered_at_a_keyframe_and_only_where_its_timestamp_is_met(tmp
         stamps = [frame.pts for frame in reader.frames()]
         decoded = reader._decoded
 
-        def counted() -> Iterator[Any]:
-            return (seen.append(frame.pts) or frame for frame in decoded())  # type: ignore[func-returns-value]
+        def counted(pts: int | None = None) -> Iterator[Any]:
+            return (seen.append(frame.pts) or frame for frame in decoded(pts))  # type: ignore[func-returns-value]
 
         reader._decoded = counted  # type: ignore[method-assign]
         seen: list[int] = []

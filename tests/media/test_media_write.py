@@ -13,6 +13,7 @@ import torch
 from media_samples import clip
 
 from mmfa_components.errors import ConfigError, OutputError
+from mmfa_components.processes import process_mark, process_place
 from pipelines.media import VideoWriter, check_codec, open_video, probe, read_metadata, remove_leftovers
 
 
@@ -170,7 +171,7 @@ def test_unwritable_folder_and_unknown_names(tmp_path: Path) -> None:
 def test_leftovers_of_dead_processes_are_removed(tmp_path: Path) -> None:
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
-    gone, own = tmp_path / f".a.part-{dead.pid}-abcd1234.mp4", tmp_path / f".b.part-{os.getpid()}-abcd1234.mp4"
+    gone, own = tmp_path / f".a.part-{process_place()}-{dead.pid}-abcd1234.mp4", tmp_path / f".b.part-{process_mark()}.mp4"
     other = tmp_path / ".hidden.mp4"
     for path in (gone, own, other):
         path.touch()

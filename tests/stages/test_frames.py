@@ -10,7 +10,7 @@ import torch
 from media_samples import clip, moving_clip
 
 from mmfa_components.errors import MediaError
-from pipelines.media import open_video, video_read
+from pipelines.media import display, open_video, video_read
 from pipelines.stages import frames
 from pipelines.stages.frames import FrameSource
 
@@ -19,17 +19,17 @@ from pipelines.stages.frames import FrameSource
 def converted(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """The converter of every frame that is made a picture, with the number of threads it was asked to use."""
     seen: list[Any] = []
-    made = video_read.upright_rgb
+    made = display.VideoReformatter
 
     class Noted:
-        def __init__(self, convert: Any) -> None:
-            self.convert = convert
+        def __init__(self) -> None:
+            self.convert = made()
 
         def reformat(self, frame: Any, **options: Any) -> Any:
             seen.append((self.convert, options["threads"]))
             return self.convert.reformat(frame, **options)
 
-    monkeypatch.setattr(video_read, "upright_rgb", lambda frame, convert: made(frame, Noted(convert)))  # type: ignore[arg-type]
+    monkeypatch.setattr(display, "VideoReformatter", Noted)
     return seen
 
 

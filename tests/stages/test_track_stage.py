@@ -188,7 +188,8 @@ def test_weak_detections_start_no_track_but_carry_one_on(worker: Worker, tmp_pat
 def test_the_box_of_contour_landmarks_reaches_as_high_as_the_mesh() -> None:
     points = torch.rand(2, 68, 3, generator=torch.Generator().manual_seed(0)) * 100
     points[:, 0, :2], points[:, 1, :2] = torch.tensor([0.0, 0.0]), torch.tensor([100.0, 100.0])
-    rows = FaceTrack(torch.tensor([True, False]), torch.ones(2, dtype=torch.bool), points, torch.ones(2), torch.zeros(2, 4))
+    numbers = torch.zeros(2, 2).long()
+    rows = FaceTrack(torch.tensor([True, False]), torch.ones(2, dtype=torch.bool), points, torch.ones(2), torch.zeros(2, 4), *numbers)
     torch.testing.assert_close(face_boxes(rows), torch.tensor([[0.0, -21.0, 100.0, 100.0]]))
     mesh = attrs.evolve(rows, points=torch.cat([points, points], 1))
     torch.testing.assert_close(face_boxes(mesh), torch.tensor([[0.0, 0.0, 100.0, 100.0]]))

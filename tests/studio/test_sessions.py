@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from mmfa_components.processes import process_place
 from pipelines.studio import sessions
 from pipelines.studio.sessions import CrowdedError, Sessions, remove_leftovers
 
@@ -64,9 +65,11 @@ def test_only_so_many_pages(here: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_leftovers_of_the_dead_are_removed_those_of_the_living_not(here: Path) -> None:
     dead = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True, check=True).stdout.strip()
-    for name in (f"mmfa-studio-{dead}-x", f"mmfa-studio-{os.getpid()}-y", "mmfa-studio-notes"):
+    place = process_place()
+    for name in (f"mmfa-studio-{place}-{dead}-x", f"mmfa-studio-{place}-{os.getpid()}-y", "mmfa-studio-notes"):
         (here / name / "inside").mkdir(parents=True)
-    (here / f"mmfa-studio-{dead}-link").symlink_to(here / "mmfa-studio-notes")
+    (here / f"mmfa-studio-{place}-{dead}-link").symlink_to(here / "mmfa-studio-notes")
     remove_leftovers(here)
-    assert sorted(p.name for p in here.iterdir()) == sorted([f"mmfa-studio-{os.getpid()}-y", f"mmfa-studio-{dead}-link", "mmfa-studio-notes"])
+    left = sorted(p.name for p in here.iterdir())
+    assert left == sorted([f"mmfa-studio-{place}-{os.getpid()}-y", f"mmfa-studio-{place}-{dead}-link", "mmfa-studio-notes"])
     assert (here / "mmfa-studio-notes" / "inside").is_dir()
