@@ -126,7 +126,7 @@ class FaceTracker:
 
     def __init__(self, worker: Worker, face: Face, where: str, start_score: float) -> None:
         self.worker, self.face = worker, face
-        self.eyes = Eyes(worker.components.detector)
+        self.detect = Eyes(worker.components.detector)
         self.state = Association(Rules(face.select, face.max_gap, face.min_score, start_score, where))
         self.filler: ShotFiller[FaceTrack] = ShotFiller(GapFiller(face.max_gap, mark=_mark))
         self.previous: Tensor | None = None  # (1, P, 3), landmarks of the frame before, None when it had none
@@ -154,7 +154,7 @@ class FaceTracker:
     def faces(self, rgb: Tensor) -> Seen:
         """Faces of the next frames (n, 3, H, W)."""
         frames = Frames(rgb)
-        detected = self.eyes(rgb)
+        detected = self.detect(rgb)
         detections = detected.to("cpu")
         sights = sights_of(rgb, detected)
         choices = [self.state.step(sight) for sight in sights]
