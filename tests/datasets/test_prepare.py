@@ -22,6 +22,7 @@ from pipelines.kinds.prepare_dataset import KIND
 from pipelines.media import VideoWriter, read_image, write_image
 from pipelines.run import main
 from pipelines.training.dataset import load_clips
+from plugins.mmfa.training.recipe import LABELS
 
 ASSETS = Path(__file__).parents[2] / "assets"
 CPU = torch.device("cpu")
@@ -68,10 +69,10 @@ def test_faces_are_kept_and_the_rest_is_rejected_with_its_reason(folder: Path) -
     clips = {Path(c.file).name: c for c in report.index.clips}
     assert clips.keys() == {"face.png", "clip.mp4"}
     assert clips["clip.mp4"].frames == 4  # not the grey one
-    data = load_clips(folder / "out", "train", "memory", CPU)
+    data = load_clips(folder / "out", "train", "memory", CPU, LABELS)
     assert sorted(data.lengths.tolist()) == [1, 4]
     found = data.frames(torch.arange(5))
-    rgb, rotation, region = found.rgb, found.rotation, found.region
+    rgb, rotation, region = found["image"], found["rotation"], found["region"]
     assert rgb.shape == (5, 3, 256, 256)
     assert max(float(a.abs().max()) for a in matrix_to_euler(rotation)) < 0.6
     torch.testing.assert_close(rotation @ rotation.transpose(1, 2), torch.eye(3).expand(5, 3, 3), atol=1e-4, rtol=0)
@@ -117,7 +118,7 @@ def test_stride_most_frames_least_frames_and_least_side(folder: Path) -> None:
 def test_square_pictures_can_be_taken_as_they_are(folder: Path) -> None:
     report, _ = run(folder, "crop.mode=none", "crop.side=64")
     assert {c.side for c in report.index.clips} == {560.0}
-    assert load_clips(folder / "out", "train", "memory", CPU).frames(torch.tensor([0])).rgb.shape == (1, 3, 64, 64)
+    assert load_clips(folder / "out", "train", "memory", CPU, LABELS).frames(torch.tensor([0]))["image"].shape == (1, 3, 64, 64)
 
 
 def test_several_processes_give_the_same(folder: Path) -> None:
