@@ -12,7 +12,7 @@ import torch
 
 from pipelines.media import VideoWriter, open_video
 
-ASSETS = Path(__file__).parents[1] / "assets"
+ASSETS = Path(__file__).parents[1] / "pipelines" / "demo"
 CHUNK = 64
 WRITERS = 8
 PART = 512

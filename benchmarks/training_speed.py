@@ -105,22 +105,22 @@ class Levers:
         return " ".join(parts).replace(", ", ",")
 
 
-def make_trainer(
-    name: str, levers: Levers, batch: int, device: torch.device, group: Group = ALONE, seed: int = 0
-) -> Trainer:
+def make_trainer(name: str, levers: Levers, batch: int, device: torch.device, group: Group = ALONE, seed: int = 0) -> Trainer:
     """A trainer of MMFA's preset ``name`` with every loss in, from its first step on.
 
     batch: over all processes of the group.
     """
     landmarks = 80.0 if levers.landmarks else 0.0
     pipeline = train_schema(Options)(
-        losses=Losses(
-            landmarks=landmarks, levels=levers.levels, centred=levers.centred, window=levers.window
-        ),
+        losses=Losses(landmarks=landmarks, levels=levers.levels, centred=levers.centred, window=levers.window),
         model=Model(preset=name, discriminator=levers.discriminator, norms=levers.norms),  # type: ignore[arg-type]
         schedule=Schedule(adversarial_from=0, landmarks_from=0, landmarks_ramp=1),
         run=Run(
-            batch=batch, seed=seed, compile=levers.compile, graphs=levers.graphs, channels_last=levers.channels_last,
+            batch=batch,
+            seed=seed,
+            compile=levers.compile,
+            graphs=levers.graphs,
+            channels_last=levers.channels_last,
             precision=levers.precision,  # type: ignore[arg-type]
         ),
     )
@@ -223,9 +223,7 @@ def by_module(trainer: Trainer, material: PairSource, repeats: int) -> dict[str,
     return found
 
 
-def slowest_kernels(
-    trainer: Trainer, material: PairSource, count: int, steps: int = 3
-) -> list[dict[str, Any]]:
+def slowest_kernels(trainer: Trainer, material: PairSource, count: int, steps: int = 3) -> list[dict[str, Any]]:
     """The kernels (on a CPU: operators) whole steps spend most time in, slowest first: milliseconds a step, share of all, calls a step."""
     gpu = trainer.device.type == "cuda"
     kinds = [ProfilerActivity.CUDA] if gpu else [ProfilerActivity.CPU]

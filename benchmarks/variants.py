@@ -72,9 +72,7 @@ def read_variants(path: Path, base: TrainPipeline) -> list[Variant]:
     return variants
 
 
-def compare(
-    variants: list[Variant], out: Path, console: Console, judges: Any = NO_JUDGES
-) -> list[dict[str, Any]]:
+def compare(variants: list[Variant], out: Path, console: Console, judges: Any = NO_JUDGES) -> list[dict[str, Any]]:
     """Train each variant that has no result yet; a row of figures each."""
     rows: list[dict[str, Any]] = []
     for variant in variants:

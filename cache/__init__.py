@@ -1,4 +1,4 @@
-"""Content-addressed store of records on disk (Zarr v3). ``python -m cache`` looks after it; see docs/architecture.md."""
+"""Content-addressed store of records on disk (Zarr v3). ``mmfa cache`` looks after it; see docs/architecture.md."""
 
 from cache.keys import CacheKey
 from cache.remote import open_cache

@@ -1,4 +1,4 @@
-"""``python -m cache``: look into the cache, check it, say why something was not reused, make room, exchange motion as files."""
+"""``mmfa cache``: look into the cache, check it, say why something was not reused, make room, exchange motion as files."""
 
 from __future__ import annotations
 
@@ -20,33 +20,31 @@ from cache.exchange import Known
 from cache.explain import Comparison, differences, relatives
 from cache.gc import collect, parse_age, parse_size
 from cache.listing import Entry, entries, find, verify
+from mmfa_components.command import guarded
 from mmfa_components.errors import MMFAError
+from mmfa_components.folders import motion_folder
 from mmfa_components.records import Record
 
-DEFAULT_FOLDER = Path(".cache/mmfa")
+PROG = "python -m cache"
 
 
-def main(arguments: Sequence[str] | None = None, records: Mapping[str, type[Record]] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, records: Mapping[str, type[Record]] | None = None, prog: str = PROG) -> int:
     """Run the command line. ``records``: record classes by name; those of all plugins when not given.
 
     Returns 0, 1 when ``verify`` found damage, 2 for errors (bad arguments, a folder that cannot be read).
     """
-    parser = _parser()
-    options = parser.parse_args(arguments)
+    options = parser(prog).parse_args(arguments)
     out = Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else 160)
-    try:
-        result: int = options.run(options, out, None if records is None else Known(records, {}))
-        return result
-    except MMFAError as error:
-        Console(stderr=True, soft_wrap=True, highlight=False, markup=False).print(f"error: {error}")
-        return 2
+    known = None if records is None else Known(records, {})
+    return guarded(lambda: int(options.run(options, out, known)))
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser(prog: str = PROG, add_help: bool = True) -> argparse.ArgumentParser:
+    """The command line."""
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--folder", type=Path, default=DEFAULT_FOLDER, help=f"the cache's folder (default: {DEFAULT_FOLDER})")
+    common.add_argument("--folder", type=Path, default=motion_folder(), help="the cache's folder (default: %(default)s)")
     common.add_argument("--json", action="store_true", help="print JSON")
-    parser = argparse.ArgumentParser(prog="python -m cache", description="Looks after the cache of tracks and motion.")
+    parser = argparse.ArgumentParser(prog=prog, description="Looks after the cache of tracks and motion.", add_help=add_help)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def add(name: str, run: Any, text: str) -> argparse.ArgumentParser:
@@ -144,7 +142,7 @@ def _verify(options: argparse.Namespace, out: Console, known: Known | None) -> i
             out.print(f"  {done}", markup=False)
     out.print(f"{count} entries checked, {len(faults)} damaged")
     if faults and not options.repair:
-        out.print("python -m cache verify --repair moves damaged entries away; they are made anew when next needed")
+        out.print("mmfa cache verify --repair moves damaged entries away; they are made anew when next needed")
     return 1 if faults else 0
 
 

@@ -1,4 +1,4 @@
-"""Commands of ``python -m cache`` that exchange motion: export, import, and the plots of ``show``."""
+"""Commands of ``mmfa cache`` that exchange motion: export, import, and the plots of ``show``."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ def commands_of_exchange(add: Add) -> None:
     export = add("export", _export, "write the motion of an entry to a portable motion file")
     export.add_argument("key", help="beginning of the key")
     export.add_argument("file", type=Path, help="the file to write, *.motion.zip")
-    export.add_argument("--rate", required=True, help="frames a second of the clip, such as 25 or 24000/1001")
+    text = "frames a second of the clip, such as 25 or 24000/1001 (default: as the cache knows of the clip; older entries do not)"
+    export.add_argument("--rate", help=text)
     text = "put an exported motion file into the cache, or turn a motion template of LivePortrait (.pkl) into a motion file"
     bring = add("import", _import, text)
     bring.add_argument("file", type=Path, help="a motion file, or a template")
@@ -40,7 +41,8 @@ def commands_of_exchange(add: Add) -> None:
 
 def _export(options: argparse.Namespace, out: Console, known: Known | None) -> int:
     output = options.file.with_name(motion_name(options.file.name))
-    header = export_entry(options.folder, find(options.folder, options.key), output, _rate(options.rate), all_known(known))
+    rate = _rate(options.rate) if options.rate else None
+    header = export_entry(options.folder, find(options.folder, options.key), output, rate, all_known(known))
     if options.json:
         print(json.dumps({"file": str(output), "header": _plain(header)}, indent=2))
     else:
@@ -96,10 +98,10 @@ def plot_entry(options: argparse.Namespace, entry: Entry, known: Known) -> None:
     record = known.records.get(entry.record_name)
     kind = None if record is None else known.motion_of(record)
     if record is None or kind is None:
-        raise CacheError(f"is a {entry.record_name}; curves are drawn of motions", where=entry.digest[:12], fix="python -m cache ls")
+        raise CacheError(f"is a {entry.record_name}; curves are drawn of motions", where=entry.digest[:12], fix="mmfa cache ls")
     stored = RecordCache(options.folder, "read").open_digest(entry.digest, record)
     if stored is None:
-        raise CacheError("the entry is damaged", where=entry.digest[:12], fix="python -m cache verify says what is wrong")
+        raise CacheError("the entry is damaged", where=entry.digest[:12], fix="mmfa cache verify says what is wrong")
     plot_motion(options.plot, entry.input_name or entry.digest[:12], stored, kind, torch.arange(len(stored)), "frames")
 
 

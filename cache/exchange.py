@@ -30,19 +30,24 @@ class Known:
         return motion_kind_of(record, self.motions)
 
 
-def export_entry(folder: Path, entry: Entry, output: Path, rate: Fraction, known: Known) -> MotionHeader:
-    """Write the motion of an entry to ``output``; ``rate``: frames a second of its clip. Raises CacheError.
+def export_entry(folder: Path, entry: Entry, output: Path, rate: Fraction | None, known: Known) -> MotionHeader:
+    """Write the motion of an entry to ``output``. Raises CacheError.
 
-    The timestamps are those the cache holds of the same clip, even ones when it holds none.
+    rate: frames a second of its clip; None: as the cache holds it with the clip's timestamps. Without stored timestamps they are even.
     """
     record = known.records.get(entry.record_name)
     if record is None or known.motion_of(record) is None:
-        fix = "choose the motion of a clip: python -m cache ls"
+        fix = "choose the motion of a clip: mmfa cache ls"
         raise CacheError(f"is a {entry.record_name}, not the motion of a clip", where=entry.digest[:12], fix=fix)
     stored = _open(folder, entry, record)
-    times = _times(folder, entry, len(stored))
+    times, clock = _times(folder, entry, len(stored))
+    unit = Fraction(clock["time_base"]) if "time_base" in clock else None
+    rate = rate or (Fraction(clock["rate"]) if "rate" in clock else None)
+    if rate is None:
+        fix = "give it: --rate 25; entries made from now on know it"
+        raise CacheError("the cache does not know the clip's frame rate", where=entry.digest[:12], fix=fix)
     return write_motion(
-        output, stored, times, rate=rate, time_base=_unit(times, rate), source=entry.input_name,
+        output, stored, times, rate=rate, time_base=unit or _unit(times, rate), source=entry.input_name,
         source_digest=str(entry.hashed.get("input", "")), key=entry.hashed, animator=_animator(entry),
     )  # fmt: skip
 
@@ -52,7 +57,7 @@ def import_motion(folder: Path, path: Path, known: Known) -> CacheKey:
     file = MotionFile(path, known.records, known.motions)
     try:
         if not file.header.key:
-            fix = "name it as inputs.driving instead; only files of python -m cache export can go into a cache"
+            fix = "name it as inputs.driving instead; only files of mmfa cache export can go into a cache"
             raise CacheError("was not exported from a cache", where=str(path), fix=fix)
         if file.header.key.get("record") != file.record.fingerprint():
             raise CacheError("its key and its record do not fit", where=str(path), fix="export it again")
@@ -73,17 +78,18 @@ def motion_name(name: str) -> str:
 def _open(folder: Path, entry: Entry, record: type[Record]) -> StoredRecord:
     stored = RecordCache(folder, "read").open_digest(entry.digest, record)
     if stored is None:
-        raise CacheError("the entry is damaged", where=entry.digest[:12], fix="python -m cache verify says what is wrong")
+        raise CacheError("the entry is damaged", where=entry.digest[:12], fix="mmfa cache verify says what is wrong")
     return stored
 
 
-def _times(folder: Path, entry: Entry, frames: int) -> StoredRecord | None:
+def _times(folder: Path, entry: Entry, frames: int) -> tuple[StoredRecord | None, dict[str, str]]:
+    """Timestamps of the same clip, and their clock (rate, time_base) as far as it is known."""
     for other in entries(folder):
         if other.record_name == Timestamps.__name__ and not other.fault and other.hashed.get("input") == entry.hashed.get("input"):
             stored = RecordCache(folder, "read").open_digest(other.digest, Timestamps)
             if stored is not None and len(stored) == frames:
-                return stored
-    return None
+                return stored, other.notes
+    return None, {}
 
 
 def _unit(times: StoredRecord | None, rate: Fraction) -> Fraction:

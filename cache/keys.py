@@ -23,13 +23,14 @@ class CacheKey:
     """The identity of one stored record.
 
     digest: sha256 (hex) of the canonical JSON of ``preimage``.  preimage: what decides the record, JSON-able.
-    record: the class it is read back as.  input_name: for people only, outside of the digest.
+    record: the class it is read back as.  input_name, notes: outside of the digest; the name for people, the notes kept with the entry.
     """
 
     digest: str
     preimage: dict[str, Any] = attrs.field(eq=False, repr=False)
     record: type[Record] = attrs.field(eq=False)
     input_name: str = attrs.field(default="", eq=False)
+    notes: dict[str, str] = attrs.field(factory=dict, eq=False)
 
     @classmethod
     def of(

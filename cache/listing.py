@@ -28,7 +28,10 @@ _HEX = re.compile(r"[0-9a-f]{64}")
 
 @attrs.frozen
 class Entry:
-    """One entry as found on disk; ``fault`` is "" unless its marker or pre-image cannot be read, or a file has another size."""
+    """One entry as found on disk; ``fault`` is "" unless its marker or pre-image cannot be read, or a file has another size.
+
+    notes: what its maker kept with it, such as the clock of timestamps.
+    """
 
     path: Path
     marker: Marker | None
@@ -38,6 +41,7 @@ class Entry:
     used: float
     size: int
     fault: str = ""
+    notes: dict[str, str] = attrs.field(factory=dict)
 
     @property
     def digest(self) -> str:
@@ -64,8 +68,9 @@ def inspect(path: Path) -> Entry:
     stamp = path / MARKER if (path / MARKER).exists() else path
     size = marker.size if marker else sum(p.stat().st_size for p in path.rglob("*") if p.is_file())
     return Entry(
-        path, marker, body.get("hashed", {}), body.get("input_name", ""), body.get("created", ""), stamp.stat().st_mtime, size, fault
-    )
+        path, marker, body.get("hashed", {}), body.get("input_name", ""), body.get("created", ""), stamp.stat().st_mtime, size, fault,
+        body.get("notes", {}),
+    )  # fmt: skip
 
 
 def entries(folder: Path) -> Iterator[Entry]:
@@ -90,7 +95,7 @@ def find(folder: Path, prefix: str) -> Entry:
     if len(hits) == 1:
         return hits[0]
     if not hits:
-        raise CacheError(f"no entry's key begins with {prefix!r}", where=str(folder), fix="python -m cache ls shows all keys")
+        raise CacheError(f"no entry's key begins with {prefix!r}", where=str(folder), fix="mmfa cache ls shows all keys")
     fix = f"give more letters: {', '.join(e.digest[: len(prefix) + 6] for e in hits[:4])}"
     raise CacheError(f"{len(hits)} keys begin with {prefix!r}", where=str(folder), fix=fix)
 

@@ -119,9 +119,11 @@ def _write(path: Path, header: MotionHeader, motion: Rows, pts: Rows, more: Mapp
         for record_name, record in more.items():
             sources |= {f"more/{record_name}/{name}": (RecordRows(record), name) for name in record.tensor_fields()}
         for name, (rows, field) in sources.items():
+
             def spans(rows: Rows = rows, field: str = field) -> Iterator[Tensor]:
                 for start in range(0, header.frames, ROWS):
                     yield getattr(rows.read(start, min(start + ROWS, header.frames)), field)
+
             writer.write(name, header.frames, spans)
     finally:
         writer.close()
@@ -147,13 +149,13 @@ class MotionFile:
             self._zip = ZipReader(self.path)
             attributes = self._zip.attributes
             if ATTRIBUTE not in attributes:
-                raise CacheError("is a zip file, but no motion file", where=str(path), fix="export one: python -m cache export")
+                raise CacheError("is a zip file, but no motion file", where=str(path), fix="export one: mmfa cache export")
             self.header = _from_json(attributes[ATTRIBUTE], str(path))
             self.record = _class_of(self.header.record, known, str(path))
             kind = motion_kind_of(self.record, {HEAD.record.__name__: HEAD, **(motions or {})})
             if kind is None:
                 what = f"holds a {self.record.__name__}, which is no motion"
-                raise CacheError(what, where=str(path), fix="export the motion of a clip: python -m cache ls")
+                raise CacheError(what, where=str(path), fix="export the motion of a clip: mmfa cache ls")
             self.kind = kind
             self._more = {name: _class_of(print_, known, str(path)) for name, print_ in self.header.more.items()}
             for name in [*self.record.tensor_fields(), "pts"]:

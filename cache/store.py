@@ -77,7 +77,7 @@ class StoredRecord:
             tensors = {name: self._field(name, begin, max(begin, end)) for name in names}
             self._still_there(begin, end)
         except (OSError, RuntimeError, ValueError, KeyError, layout.DamageError) as error:
-            fix = "run again: it is made anew (python -m cache verify --repair looks at all entries)"
+            fix = "run again: it is made anew (mmfa cache verify --repair looks at all entries)"
             raise CacheError(f"the cache entry can no longer be read ({error})", where=str(self.path), fix=fix) from error
         return tensors
 

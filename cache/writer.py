@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import attrs
 
@@ -129,7 +130,9 @@ class RecordWriter:
             if self._group.shape(name) != shape:
                 raise CacheError(f"wrote {self._group.shape(name)} instead of {shape}", where=f"{self.temporary}/{name}")
         created = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        stored = {"hashed": self.key.preimage, "input_name": self.key.input_name, "created": created}
+        stored: dict[str, Any] = {"hashed": self.key.preimage, "input_name": self.key.input_name, "created": created}
+        if self.key.notes:
+            stored["notes"] = self.key.notes
         layout.write_json(self.temporary / layout.PREIMAGE, stored)
         fields = {n: {"dtype": d, "shape": list(shapes[n])} for n, (d, _) in self._fields.items()}
         layout.seal(self.temporary, self.record.fingerprint(), self.frames, fields, self._shard)

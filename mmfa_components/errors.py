@@ -39,6 +39,10 @@ class PluginError(MMFAError):
     """A plugin is broken, or a component is not registered."""
 
 
+class PackageError(PluginError):
+    """An optional package that a component needs is not installed."""
+
+
 class WeightsError(MMFAError):
     """A weights file is missing, damaged or belongs to another architecture."""
 

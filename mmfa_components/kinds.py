@@ -50,9 +50,7 @@ KINDS: tuple[KindSpec, ...] = (
     KindSpec("dense_motion", "dense flow and occlusion from sparse keypoints", (r.Appearance, r.Keypoints), (r.DenseMotion,)),
     KindSpec("generator", "images from the warped appearance", (r.Appearance, r.DenseMotion), (r.Rendering,)),
     KindSpec("discriminator", "real/fake scores for adversarial training"),
-    KindSpec(
-        "animator", "portrait -> identity, frames -> motion, (identity, motion) -> frames", (r.Frames, r.Landmarks), (r.Frames,)
-    ),
+    KindSpec("animator", "portrait -> identity, frames -> motion, (identity, motion) -> frames", (r.Frames, r.Landmarks), (r.Frames,)),
     KindSpec("metric", "a figure that compares results with references"),
     KindSpec("recipe", "how an animator's networks are trained; it has the animator's name"),
     KindSpec("vae_recipe", "how an animator's latent space of expressions is trained"),
@@ -94,6 +92,7 @@ class ComponentSpec:
     default: taken where a pipeline names none of this kind; one component a kind.
     presets: of a system, by name; the option ``preset`` of its components chooses one.
     size_table: preset name -> parameters and operations of the system's networks, for ``plugins sizes``.
+    check: ``check(options)`` raises what the factory would raise for a package or file that is not there, without building anything.
     """
 
     kind: str
@@ -109,6 +108,7 @@ class ComponentSpec:
     default: bool = False
     presets: Mapping[str, Preset] = attrs.field(factory=dict, eq=False)
     size_table: Callable[[str], Sequence[SizeRow]] | None = None
+    check: Callable[[Any], None] | None = None
 
     @motion.default
     def _head(self) -> r.MotionKind | None:

@@ -117,7 +117,7 @@ class Registry:
             fix = did_you_mean(name, self.names(kind))
             broken = [p.name for p in self.plugins if p.broken]
             if broken:
-                fix += f"; broken plugins: {', '.join(broken)} (python -m plugins check shows why)"
+                fix += f"; broken plugins: {', '.join(broken)} (mmfa plugins check shows why)"
             raise PluginError(f"no {kind} is called {name!r}", where=where, fix=fix)
         return self.components[kind, name]
 
@@ -154,7 +154,7 @@ def make_options(spec: ComponentSpec, options: Any, where: str) -> Any:
     """Turn a mapping into ``spec.options``. Raises ConfigError for unknown names or values the options class refuses."""
     if isinstance(options, spec.options):
         return options
-    return _filled(spec.options, dict(options or {}), where, f"see: python -m plugins show {spec.kind}/{spec.name}")
+    return _filled(spec.options, dict(options or {}), where, f"see: mmfa plugins show {spec.kind}/{spec.name}")
 
 
 def _filled(cls: type[Any], given: Mapping[str, Any], where: str, fix: str) -> Any:

@@ -63,6 +63,6 @@ def load_fetched(name: str, network: nn.Module, context: Context) -> None:
     """Load weights ``name`` into a network and put it on the device. Raises WeightsError that says how to get a missing file."""
     path = context.weights.path(name)
     if not path.is_file():
-        raise WeightsError(f"weights {name} are not there, and none are shipped", where=str(path), fix=f"python -m plugins fetch {name}")
+        raise WeightsError(f"weights {name} are not there, and none are shipped", where=str(path), fix=f"mmfa plugins fetch {name}")
     context.weights.load(name, network)
     network.eval().requires_grad_(False).to(context.device)

@@ -24,7 +24,8 @@ class WeightsFile:
 
     name: how components ask for it.  path: where it lies (inside the plugin's package).  architecture: must equal the
     ``architecture`` entry of the file's own metadata.  sha256: digest of the file, "" for files that are not shipped.
-    licence, origin: shown by ``python -m plugins show``.
+    licence, origin: shown by ``mmfa plugins show``.  same_as: digest of an earlier file with the same tensors, under which results
+    are known in caches, "" for the file's own.
     """
 
     name: str
@@ -33,6 +34,7 @@ class WeightsFile:
     sha256: str = ""
     licence: str = ""
     origin: str = ""
+    same_as: str = ""
 
 
 @cache
@@ -136,8 +138,10 @@ class WeightsCatalogue:
         return self.overrides.get(name, self.files[name].path)
 
     def digest(self, name: str) -> str:
-        """sha256 of the file behind ``name`` (part of every cache key)."""
-        return file_digest(self.path(name))
+        """What stands for the file behind ``name`` in every cache key: its sha256, or that of an earlier file with the same tensors."""
+        path = self.path(name)
+        known = "" if name in self.overrides else self.files[name].same_as
+        return known or file_digest(path)
 
     def read(self, name: str) -> dict[str, Tensor]:
         """The tensors of ``name`` on the CPU, checked. Raises WeightsError (see :func:`read_weights`)."""

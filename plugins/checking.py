@@ -1,4 +1,4 @@
-"""``python -m plugins check``: load every plugin, verify every weights file, build every component."""
+"""``mmfa plugins check``: load every plugin, verify every weights file, build every component."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Literal
 
 import attrs
 
-from mmfa_components.errors import MMFAError, WeightsError
+from mmfa_components.errors import MMFAError, PackageError, WeightsError
 from mmfa_components.kinds import ComponentSpec, Context
 from mmfa_components.registry import Registry
 from mmfa_components.weights import WeightsFile, file_digest, metadata
 
-Status = Literal["ok", "needs your file", "broken"]
+Status = Literal["ok", "needs your file", "needs a package", "broken"]
 
 
 @attrs.frozen
@@ -69,6 +69,8 @@ def check_component(spec: ComponentSpec, registry: Registry, context: Context) -
         registry.build(spec.kind, spec.name, None, context)
     except WeightsError as error:
         return Finding("component", name, "broken" if files else "needs your file", str(error))
+    except PackageError as error:
+        return Finding("component", name, "needs a package", str(error))
     except Exception:  # a plugin's factory may fail in any way
         return Finding("component", name, "broken", traceback.format_exc())
     return Finding("component", name, "ok")

@@ -117,11 +117,7 @@ class LandmarkDetector:
             right = empty[empty >= cx].min() if bool((empty >= cx).any()) else x1
             v, u = (mask & (columns > left) & (columns < right)).nonzero(as_tuple=True)
             seen = len(u) > 0.05 * side * side
-            centre = (
-                torch.tensor([float(u.float().mean()) + x0 + 0.5, float(v.float().mean()) + y0 + 0.5, 0.0])
-                if seen
-                else torch.zeros(3)
-            )
+            centre = torch.tensor([float(u.float().mean()) + x0 + 0.5, float(v.float().mean()) + y0 + 0.5, 0.0]) if seen else torch.zeros(3)
             points.append(centre + rim * (len(u) / torch.pi) ** 0.5)
             presence.append(1.0 if seen else 0.0)
         return r.Landmarks(torch.stack(points).to(frames.device), torch.tensor(presence, device=frames.device))

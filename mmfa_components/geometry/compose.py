@@ -31,10 +31,8 @@ def compose(canonical: CanonicalKeypoints, deformation: Deformation, motion: Mot
 
     ``canonical`` may hold one row for all frames of ``motion``.
     """
-    frames = len(motion)
-    points = compose_points(
-        canonical.points.expand(frames, -1, -1), deformation.delta, motion.rotation, motion.scale, motion.translation
-    )
+    frames = motion.scale.shape[0]
+    points = compose_points(canonical.points.expand(frames, -1, -1), deformation.delta, motion.rotation, motion.scale, motion.translation)
     return Keypoints(points=points, frame=motion.scale[:, None, None] * motion.rotation)
 
 
@@ -44,6 +42,4 @@ def similarity(angle: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
     angle: (N,) radians, clockwise as seen.  scale: (N,) > 0.  shift: (N, 2) in units of half the image's side.
     """
     cosine, sine = scale * angle.cos(), scale * angle.sin()
-    return torch.stack(
-        [torch.stack([cosine, -sine, shift[:, 0]], -1), torch.stack([sine, cosine, shift[:, 1]], -1)], -2
-    )
+    return torch.stack([torch.stack([cosine, -sine, shift[:, 0]], -1), torch.stack([sine, cosine, shift[:, 1]], -1)], -2)

@@ -160,9 +160,7 @@ class Take:
     reference: Record
 
 
-def apply_edit(
-    source: Record, edit: MotionEdit | FieldEdit, takes: Mapping[str, Take], times: Tensor, kind: MotionKind
-) -> Record:
+def apply_edit(source: Record, edit: MotionEdit | FieldEdit, takes: Mapping[str, Take], times: Tensor, kind: MotionKind) -> Record:
     """:func:`edit_motion` or :func:`edit_fields`, whichever ``edit`` asks for. Raises RecordError as they do."""
     if isinstance(edit, FieldEdit):
         return edit_fields(source, edit, takes, times, kind)
@@ -228,9 +226,7 @@ def angles_of(motion: Motion) -> Tensor:
 
 
 # ---- inside ---------------------------------------------------------------------------------------------------------
-def _check(
-    source: Record, channels: Mapping[str, Channel], allowed: Mapping[str, tuple[str, ...]], takes: Mapping[str, Take], times: Tensor
-) -> None:
+def _check(source: Record, channels: Mapping[str, Channel], allowed: Mapping[str, tuple[str, ...]], takes: Mapping[str, Take], times: Tensor) -> None:
     if not len(times) or len(source) not in (1, len(times)):
         raise RecordError(f"source has {len(source)} rows (1 or {len(times)} wanted)", where="edit_motion")
     for name, channel in channels.items():

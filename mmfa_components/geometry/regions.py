@@ -42,9 +42,7 @@ def keypoint_regions(points: Tensor, landmarks: Tensor) -> tuple[Tensor, Tensor]
     return eyes / total, mouth / total
 
 
-def blend_regions(
-    rest: Deformation, eyes: Deformation, mouth: Deformation, weights: tuple[Tensor, Tensor]
-) -> Deformation:
+def blend_regions(rest: Deformation, eyes: Deformation, mouth: Deformation, weights: tuple[Tensor, Tensor]) -> Deformation:
     """Deformations (N, K, 3) mixed keypoint by keypoint: ``rest + w_eyes (eyes - rest) + w_mouth (mouth - rest)``.
 
     weights: of eyes and mouth, (N, K) or (1, K) each; see :func:`keypoint_regions`.

@@ -64,9 +64,7 @@ def neutral_pose(motion: R, kind: MotionKind) -> R:
     return attrs.evolve(motion, **{name: RULES[laws[name]].neutral(getattr(motion, name)) for name in kind.zeroed})
 
 
-def transfer_motion(
-    source: R, driving: R, reference: R, modes: Mapping[str, Mode] | None = None, zeroed: Sequence[str] = ()
-) -> R:
+def transfer_motion(source: R, driving: R, reference: R, modes: Mapping[str, Mode] | None = None, zeroed: Sequence[str] = ()) -> R:
     """The motion of the result, one row a driving frame.
 
     A field that the driving motion holds no numbers of (a size of 0: another system's) changes nothing.

@@ -99,9 +99,7 @@ def equivariance_loss(points: Tensor, transformed_points: Tensor, transform: Ima
     return (points[..., :2] - transform.warp_points(transformed_points[..., :2])).abs().mean()
 
 
-def jacobian_equivariance_loss(
-    jacobians: Tensor, transformed_jacobians: Tensor, transformed_points: Tensor, transform: ImageTransform
-) -> Tensor:
+def jacobian_equivariance_loss(jacobians: Tensor, transformed_jacobians: Tensor, transformed_points: Tensor, transform: ImageTransform) -> Tensor:
     """FOMM, eq. 12: ``mean |1 - J_d^-1 T'(p_T) J_T|``, the same property for the Jacobians of keypoints.
 
     jacobians: (N, K, 2, 2) of the image.  transformed_jacobians, transformed_points: (N, K, 2, 2) and (N, K, 2) of the transformed one.

@@ -50,9 +50,7 @@ class VGGFeatures(nn.Module):
 Features = Sequence[Tensor]
 
 
-def perceptual_loss(
-    network: nn.Module, result: Tensor, target: Tensor, levels: int = 1, known: tuple[Features, Features] | None = None
-) -> Tensor:
+def perceptual_loss(network: nn.Module, result: Tensor, target: Tensor, levels: int = 1, known: tuple[Features, Features] | None = None) -> Tensor:
     """Sum over feature maps and pyramid levels of the mean absolute difference of features.
 
     Args:
@@ -81,9 +79,7 @@ def features_of(network: nn.Module, result: Tensor, target: Tensor) -> tuple[Fea
     return network(result), wanted
 
 
-def multi_scale_perceptual_loss(
-    network: nn.Module, results: Sequence[Tensor], target: Tensor, levels: Sequence[int] = (1, 1, 2)
-) -> Tensor:
+def multi_scale_perceptual_loss(network: nn.Module, results: Sequence[Tensor], target: Tensor, levels: Sequence[int] = (1, 1, 2)) -> Tensor:
     """Eq. 6: the perceptual loss of every size of result, coarse first, against the target shrunk to that size."""
     total = target.new_zeros(())
     for result, count in zip(results, levels, strict=True):

@@ -17,9 +17,7 @@ from mmfa_components.networks.norms import conv_norm
 Dims = Literal[2, 3]
 
 
-def conv(
-    dims: Dims, channels_in: int, channels_out: int, kernel: int = 3, stride: int = 1
-) -> nn.Module:
+def conv(dims: Dims, channels_in: int, channels_out: int, kernel: int = 3, stride: int = 1) -> nn.Module:
     """A "same" convolution of cubic kernel in 2 or 3 dimensions."""
     kind = nn.Conv2d if dims == 2 else nn.Conv3d
     return kind(channels_in, channels_out, kernel, stride=stride, padding=kernel // 2)

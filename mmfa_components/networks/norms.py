@@ -20,9 +20,7 @@ def conv_norm(convolution: nn.Module, normalisation: nn.Module, x: Tensor) -> Te
     convolutions without a bias, are applied as they are.
     """
     bias = getattr(convolution, "bias", None)
-    plain = isinstance(convolution, nn.Conv2d | nn.Conv3d) and isinstance(
-        normalisation, nn.BatchNorm2d | nn.BatchNorm3d
-    )
+    plain = isinstance(convolution, nn.Conv2d | nn.Conv3d) and isinstance(normalisation, nn.BatchNorm2d | nn.BatchNorm3d)
     if bias is None or not plain:
         return cast("Tensor", normalisation(convolution(x)))
     c, n = cast("nn.Conv2d", convolution), cast("nn.BatchNorm2d", normalisation)
@@ -38,12 +36,8 @@ def conv_norm(convolution: nn.Module, normalisation: nn.Module, x: Tensor) -> Te
             c.padding,
         )
     y = kind(x, c.weight, None, c.stride, c.padding)
-    unbiased = (
-        mean - bias.detach()
-    )  # a tensor of its own: autograd keeps it until the backward pass
-    y = functional.batch_norm(
-        y, unbiased, variance, n.weight, n.bias, True, cast("float", n.momentum), n.eps
-    )
+    unbiased = mean - bias.detach()  # a tensor of its own: autograd keeps it until the backward pass
+    y = functional.batch_norm(y, unbiased, variance, n.weight, n.bias, True, cast("float", n.momentum), n.eps)
     with torch.no_grad():
         mean.copy_(unbiased + bias)
         cast("Tensor", n.num_batches_tracked).add_(1)
@@ -55,11 +49,7 @@ def idle_biases(network: nn.Module) -> list[nn.Parameter]:
 
     With running statistics the norm's own offset does what they would.
     """
-    found = [
-        getattr(module, name).bias
-        for module in network.modules()
-        for name, _ in getattr(module, "foldable", ())
-    ]
+    found = [getattr(module, name).bias for module in network.modules() for name, _ in getattr(module, "foldable", ())]
     return [bias for bias in found if bias is not None]
 
 

@@ -76,10 +76,7 @@ def tiles(height: int, width: int, side: float | None = None) -> Tensor:
     """
     side = side or _coarsest(height, width)
     steps = [max(0, math.ceil((n - side) / (0.5 * side) - 1e-6)) + 1 for n in (height, width)]  # half of each overlaps
-    rows = [
-        torch.linspace(side / 2, n - side / 2, k) if k > 1 else torch.tensor([n / 2])
-        for n, k in zip((height, width), steps, strict=True)
-    ]
+    rows = [torch.linspace(side / 2, n - side / 2, k) if k > 1 else torch.tensor([n / 2]) for n, k in zip((height, width), steps, strict=True)]
     y, x = torch.meshgrid(*rows, indexing="ij")
     flat = torch.stack([x.flatten(), y.flatten()], 1)
     return torch.cat([flat, torch.tensor([[side, 0.0]]).expand(len(flat), 2)], 1)

@@ -16,7 +16,7 @@ Step = dict[str, Any]
 
 
 def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
-    """"SAME" padding of the original runtime: (before, after), the odd one after."""
+    """ "SAME" padding of the original runtime: (before, after), the odd one after."""
     total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
     return total // 2, total - total // 2
 
@@ -66,7 +66,7 @@ class GraphNetwork(nn.Module):
         elif op == "pad_channels":
             y = functional.pad(first, (0, 0, 0, 0, 0, step["after"]))
         elif op == "flatten":
-            y = first.permute(0, 2, 3, 1).reshape(len(first), first.shape[1:].numel() // step["size"], step["size"])
+            y = first.permute(0, 2, 3, 1).reshape(first.shape[0], first.shape[1:].numel() // step["size"], step["size"])
         elif op == "concat":
             y = torch.cat(x, 1)
         elif op in ("relu", "sigmoid"):

@@ -66,9 +66,7 @@ class FaceClips:
         return found
 
     @classmethod
-    def join(
-        cls, parts: Iterable[Mapping[str, Tensor]], device: torch.device | str = "cpu"
-    ) -> FaceClips:
+    def join(cls, parts: Iterable[Mapping[str, Tensor]], device: torch.device | str = "cpu") -> FaceClips:
         """Join clips in memory, each given as its rows by name, IMAGE as (n, 3, S, S) uint8."""
         parts = list(parts)
         lengths = torch.tensor([len(part[IMAGE]) for part in parts])

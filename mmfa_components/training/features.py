@@ -47,17 +47,13 @@ class FeatureRows:
     def __len__(self) -> int:
         return len(self.feature)
 
-    def batch(
-        self, count: int, generator: torch.Generator, rank: int, world: int, device: torch.device
-    ) -> Tensor:
+    def batch(self, count: int, generator: torch.Generator, rank: int, world: int, device: torch.device) -> Tensor:
         """See ``training.recipe.Material``: rows (B, E)."""
         index = torch.multinomial(self.weight, count, replacement=True, generator=generator)
         return self.feature[index[rank::world].to(self.feature.device)].to(device)
 
 
-def split_clips(
-    features: Features, share: float, seed: int, batch: int
-) -> tuple[Features, Features]:
+def split_clips(features: Features, share: float, seed: int, batch: int) -> tuple[Features, Features]:
     """Rows to learn from, and rows of the clips that are held out: ``share`` of them, one at least.
 
     Whole clips, the same ones for one seed. Raises DatasetError for features that cannot be learnt

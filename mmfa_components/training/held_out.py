@@ -51,13 +51,8 @@ def reconstruction_figures(
         if landmarks is None:
             continue
         region = rows[REGION][1:]
-        seen = [
-            landmarks(crop_squares(images, region, REGION_SIDE))[..., :2]
-            for images in (driving, result, still)
-        ]
-        scale = (region[:, 2] / REGION_SIDE)[
-            :, None, None
-        ]  # pixels of the crop in one of the region
+        seen = [landmarks(crop_squares(images, region, REGION_SIDE))[..., :2] for images in (driving, result, still)]
+        scale = (region[:, 2] / REGION_SIDE)[:, None, None]  # pixels of the crop in one of the region
         for name, points in (("", seen[1]), ("_repeated", seen[2])):
             distance = ((points - seen[0])[:, POINTS].abs() * scale).mean()
             found.setdefault(f"landmark_distance{name}", []).append(distance)
@@ -71,9 +66,7 @@ def reconstruction_figures(
     return figures
 
 
-def picture_of(
-    rebuild: Rebuild, clips: FaceClips, labels: Mapping[str, Label], device: torch.device
-) -> Tensor:
+def picture_of(rebuild: Rebuild, clips: FaceClips, labels: Mapping[str, Label], device: torch.device) -> Tensor:
     """A picture (3, H, W): two columns of source, driving frame farthest from it, result.
 
     The clips are spread over the split.

@@ -138,9 +138,7 @@ class Image(Label):
 
     def moved(self, rows: Tensor, move: PictureMove) -> Tensor:
         """Resampled once, bicubic; outside is the reflection of the inside."""
-        image = functional.grid_sample(
-            rows, move.sampled, "bicubic", "reflection", align_corners=False
-        ).clamp(0, 1)
+        image = functional.grid_sample(rows, move.sampled, "bicubic", "reflection", align_corners=False).clamp(0, 1)
         return torch.where(move.changed[:, None, None, None], image, rows)
 
 
@@ -212,9 +210,7 @@ class Place(Label):
 
     def moved(self, rows: Tensor, move: PictureMove) -> Tensor:
         """The place moves with the picture; the length grows."""
-        return torch.cat(
-            [move.points(rows[:, None, :2])[:, 0], (rows[:, 2] * move.zoom)[:, None]], 1
-        )
+        return torch.cat([move.points(rows[:, None, :2])[:, 0], (rows[:, 2] * move.zoom)[:, None]], 1)
 
     def relative(self, rows: Tensor, side: float) -> Tensor:
         """See the class."""

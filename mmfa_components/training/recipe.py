@@ -56,9 +56,7 @@ class Material(Protocol):
         """Number of frames or rows."""
         ...
 
-    def batch(
-        self, count: int, generator: torch.Generator, rank: int, world: int, device: torch.device
-    ) -> Any:
+    def batch(self, count: int, generator: torch.Generator, rank: int, world: int, device: torch.device) -> Any:
         """Draw ``count`` rows or pairs; gives the share of process ``rank``, on ``device``."""
         ...
 
@@ -202,9 +200,7 @@ class TrainingRecipe(abc.ABC):
         """Face regions (N, 3, 256, 256) -> (N, 478, 2 or more) points for figures, or None."""
         return None
 
-    def figures(
-        self, networks: nn.Module, held_out: Any, judges: Any, device: torch.device
-    ) -> dict[str, float]:
+    def figures(self, networks: nn.Module, held_out: Any, judges: Any, device: torch.device) -> dict[str, float]:
         """Figures of held-out people; of a system that renders those of ``held_out``."""
         if not isinstance(held_out, FaceClips):
             return {}

@@ -44,9 +44,7 @@ class Bumps:
         bumps = (values.unbind(1) for values in (self.centre, self.push, self.radius))
         for centre, push, radius in zip(*bumps, strict=True):
             square = (places - centre[:, None]).square().sum(-1, keepdim=True)  # (B, P, 1)
-            total = (
-                total + torch.exp(-0.5 * square / radius[:, None, None].square()) * push[:, None]
-            )
+            total = total + torch.exp(-0.5 * square / radius[:, None, None].square()) * push[:, None]
         return total
 
     def carry(self, points: Tensor) -> Tensor:
@@ -65,9 +63,7 @@ def bumps_on_heads(shape: Tensor, random: Tensor) -> Bumps:
     the pose's business.
     """
     which = (random[..., 0] * shape.shape[1]).long()  # (B, K)
-    centre = shape.gather(1, which[..., None].expand(-1, -1, 3)) + OFFSET * (
-        2 * random[..., 1:4] - 1
-    )
+    centre = shape.gather(1, which[..., None].expand(-1, -1, 3)) + OFFSET * (2 * random[..., 1:4] - 1)
     push = PUSH * (2 * random[..., 4:7] - 1)
     low, high = RADII
     return Bumps(centre, push - push.mean(1, keepdim=True), low + (high - low) * random[..., 7])
@@ -84,6 +80,4 @@ def posed(bumps: Bumps, rotation: Tensor, place: Tensor) -> Bumps:
     def seen(vectors: Tensor) -> Tensor:
         return scale[:, None, None] * torch.einsum("bij,bkj->bki", rotation[:, :2], vectors)
 
-    return Bumps(
-        place[:, None, :2] + seen(bumps.centre), seen(bumps.push), scale[:, None] * bumps.radius
-    )
+    return Bumps(place[:, None, :2] + seen(bumps.centre), seen(bumps.push), scale[:, None] * bumps.radius)

@@ -72,7 +72,5 @@ class LatentRecipe(TrainingRecipe):
         """The weights whose features are learnt."""
 
     @abc.abstractmethod
-    def measure(
-        self, networks: nn.Module, rows: Features, held: Features, seed: int
-    ) -> LatentFigures:
+    def measure(self, networks: nn.Module, rows: Features, held: Features, seed: int) -> LatentFigures:
         """Figures of trained networks on held-out rows. seed: of samples of the prior."""

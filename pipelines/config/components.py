@@ -86,9 +86,7 @@ class _Checker:
     landmarks: Records
     faults: Faults
 
-    def check(
-        self, kind: str, name: str, name_path: tuple[Key, ...], given: Mapping[str, Any], path: tuple[Key, ...]
-    ) -> Iterator[Use]:
+    def check(self, kind: str, name: str, name_path: tuple[Key, ...], given: Mapping[str, Any], path: tuple[Key, ...]) -> Iterator[Use]:
         """One component and what it is made of."""
         if self.faults.touches(*name_path):
             return
@@ -101,14 +99,24 @@ class _Checker:
         options, found = structure(dict(given), spec.options, path)
         for place, fault in found:
             self.faults.keys.append(place)
-            self.faults.add(fault.where, fault.what, fault.fix or f"python -m plugins show {kind}/{name} lists the options")
+            self.faults.add(fault.where, fault.what, fault.fix or f"mmfa plugins show {kind}/{name} lists the options")
         stage = name_path[0] if kind == "animator" else ".".join(str(k) for k in name_path[:-1])
         if kind in ("face_detector", "landmark_detector", "animator"):
             yield Use(str(stage), spec, options)
         else:
             yield Use(f"animator/{kind}", spec, options)
         if options is not None:
+            if spec.check is not None:
+                self._at_hand(spec, options, dotted(name_path))
             yield from self._inner(spec, options, path)
+
+    def _at_hand(self, spec: ComponentSpec, options: Any, where: str) -> None:
+        """Note the packages and files that a component asks for and that are not there."""
+        try:
+            if spec.check is not None:
+                spec.check(options)
+        except MMFAError as error:
+            self.faults.add_error(error, where)
 
     def _inner(self, spec: ComponentSpec, options: Any, path: tuple[Key, ...]) -> Iterator[Use]:
         """The parts of a composed component: options called like kinds name them, the option ``parts`` holds their options by kind."""
@@ -135,11 +143,11 @@ class _Checker:
         if unmet:
             got = ", ".join(c.__name__ for c in at_hand)
             what = f"{spec.kind} {spec.name!r} needs {', '.join(unmet)}, but at this place there is {got} only"
-            self.faults.add(where, what, f"choose another {spec.kind}: python -m plugins list")
+            self.faults.add(where, what, f"choose another {spec.kind}: mmfa plugins list")
         if missing:
             gives = ", ".join(g.__name__ for g in spec.gives) or "nothing"
             what = f"{spec.kind} {spec.name!r} gives {gives}, but {', '.join(missing)} is needed here"
-            self.faults.add(where, what, f"choose another {spec.kind}: python -m plugins list")
+            self.faults.add(where, what, f"choose another {spec.kind}: mmfa plugins list")
 
 
 def _landmarks_given(name: str, registry: Registry) -> Records:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import glob
 import hashlib
-import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,34 +12,20 @@ from pathlib import Path
 import attrs
 
 from mmfa_components.errors import ConfigError
+from pipelines.config import places
 from pipelines.config.faults import Faults
-from pipelines.config.job_files import JobLine, read_job_file
+from pipelines.config.job_files import read_job_file
 from pipelines.config.schema import Inputs, Job, Output
-from pipelines.remote import is_url, list_urls, staged_input, staged_output
+from pipelines.media import CONTAINERS, STILLS, check_container, suffix_of
+from pipelines.remote import is_staged, is_url, list_urls, staged_input, staged_output
 
-HERE = "{here}"
 LONGEST_NAME = 200  # bytes; file systems allow 255
-MP4_CODECS = ("libx264", "libx265", "h264", "hevc", "mpeg4", "libsvtav1", "libaom-av1", "libopenh264", "av1", "libvpx-vp9")
-SUFFIXES = (".mp4", ".mkv", ".mov")
-
-
-def suffix_of(codec: str) -> str:
-    """The container's suffix for an encoder: .mp4 where players expect it, .mov for ProRes, else .mkv, which takes everything."""
-    if codec.startswith("prores"):
-        return ".mov"
-    return ".mp4" if codec.startswith(MP4_CODECS) else ".mkv"
 
 
 def natural_key(path: Path | str) -> tuple[list[tuple[int, int, str]], str]:
     """Sort key in which ``clip2`` comes before ``clip10``."""
     parts = re.split(r"(\d+)", str(path))
     return [(0, int(p), p) if p.isdecimal() else (1, 0, p.casefold()) for p in parts if p], str(path)
-
-
-def place(text: str, here: Path | str) -> Path:
-    """A path of a pipeline file: ``{here}`` and ``~`` replaced, ``..`` after ``{here}`` taken out."""
-    path = Path(text.replace(HERE, str(here))).expanduser()
-    return Path(os.path.normpath(path)) if HERE in text else path
 
 
 def find_files(patterns: Iterable[str], key: str, here: Path, faults: Faults) -> list[Path]:
@@ -51,13 +36,13 @@ def find_files(patterns: Iterable[str], key: str, here: Path, faults: Faults) ->
         if is_url(pattern):
             files += find_urls(pattern, where, faults)
             continue
-        literal = place(pattern, here)
+        literal = places.place(pattern, here)
         if literal.is_file():
             files.append(literal)
         elif literal.is_dir():
             faults.add(where, f"{pattern!r} is a folder", f"name the files in it: {pattern.rstrip('/')}/*")
         elif glob.has_magic(pattern):
-            text = str(place(pattern, glob.escape(str(here))))
+            text = places.pattern(pattern, here)
             found = sorted((Path(p) for p in glob.iglob(text, recursive=True) if Path(p).is_file()), key=natural_key)
             if not found:
                 faults.add(where, f"no file matches {pattern!r}", _folder_hint(text))
@@ -140,23 +125,12 @@ def _fitting(name: str) -> str:
 
 
 def _from_file(inputs: Inputs, output: Output, here: Path, faults: Faults) -> tuple[Job, ...]:
-    path = place(inputs.jobs, here)
+    path = places.place(inputs.jobs, here)
     folder, suffix = output_folder(output), suffix_of(output.codec)
-    ready: list[tuple[JobLine, Path, Path]] = []
-    for line in read_job_file(path, faults):
-        pair = []
-        for column, text in (("source", line.source), ("driving", line.driving)):
-            if is_url(text):
-                pair += find_urls(text, line.where, faults)[:1]
-                continue
-            file = place(text, here)
-            if not file.is_file():
-                what = f"{column}: {str(file)!r} is a folder" if file.is_dir() else f"{column}: there is no file {str(file)!r}"
-                faults.add(line.where, what, _near(file))
-                continue
-            pair.append(file)
-        if len(pair) == 2:
-            ready.append((line, pair[0], pair[1]))
+    ready = [(line, _file_of(line.source, here, faults), _file_of(line.driving, here, faults)) for line in read_job_file(path, faults)]
+    if ready and not any(s.is_file() or d.is_file() or is_staged(s) for _, s, d in ready):
+        line, source, _ = ready[0]
+        faults.add(line.where, f"source: there is no file {str(source)!r}, nor any other file of the table", _near(source))
     given: dict[str, str] = {}
     for line, _, _ in ready:
         if line.output and given.setdefault(_with_suffix(line.output, suffix).casefold(), line.where) != line.where:
@@ -171,18 +145,33 @@ def _from_file(inputs: Inputs, output: Output, here: Path, faults: Faults) -> tu
     return safe_jobs(jobs, output, faults)
 
 
+def _file_of(text: str, here: Path, faults: Faults) -> Path:
+    """The file that a cell of a job table names; when it is not there, its job fails alone."""
+    if is_url(text):
+        missing = Faults()
+        found = find_urls(text, "", missing)
+        return found[0] if found else staged_output(text)
+    return places.place(text, here)
+
+
 def _with_suffix(name: str, suffix: str) -> str:
-    return name if Path(name).suffix.lower() in SUFFIXES else name + suffix
+    return name if Path(name).suffix.lower() in CONTAINERS else name + suffix
 
 
 def safe_jobs(jobs: list[Job], output: Output, faults: Faults) -> tuple[Job, ...]:
-    """The jobs, with a fault noted for each that would overwrite an input, the report or the contact sheet."""
+    """The jobs, with a fault noted for each that would overwrite an input, the report or the contact sheet, or whose
+    kind of file does not take the encoder."""
     inputs = {p.resolve() for job in jobs for p in (job.source, job.driving)}
     extras = {(output_folder(output) / n).resolve(): key for key, n in attrs.asdict(output).items() if key in ("report", "contact_sheet") and n}
     for job in jobs:
         target = job.output.resolve()
         if target in inputs:
             faults.add("output.folder", f"the result {str(job.output)!r} would overwrite an input", "choose another folder")
+        if job.output.suffix.lower() not in STILLS:
+            try:
+                check_container(job.output, output.codec)
+            except ConfigError as error:
+                faults.add_error(error)
         if target in extras:
             faults.add(f"output.{extras[target]}", f"has the name of the result {str(job.output)!r}", "choose another name")
     for extra, key in extras.items():

@@ -1,4 +1,4 @@
-"""Tables of jobs: CSV with a header line, or JSONL with one object a line."""
+"""Tables of jobs: CSV (also with semicolons or tabs) with a header line, or JSONL with one object a line."""
 
 from __future__ import annotations
 
@@ -51,7 +51,8 @@ def read_job_file(path: Path, faults: Faults) -> list[JobLine]:
 
 
 def _csv_rows(path: Path, text: str, faults: Faults) -> Iterator[tuple[str, dict[str, Any]]]:
-    reader = csv.reader(text.splitlines(keepends=True), strict=True)
+    lines = text.splitlines(keepends=True)
+    reader = csv.reader(lines, delimiter=_delimiter(lines), strict=True)
     header: list[str] | None = None
     try:
         for row in reader:
@@ -64,11 +65,18 @@ def _csv_rows(path: Path, text: str, faults: Faults) -> Iterator[tuple[str, dict
                 if not _good_header(header, where, faults):
                     return
             elif len(cells) > len(header):
-                faults.add(where, f"has {len(cells)} cells, the header {len(header)}", 'put cells with commas into "quotes"')
+                faults.add(where, f"has {len(cells)} cells, the header {len(header)}", 'put cells that hold the separator into "quotes"')
             else:
                 yield where, {name: cell for name, cell in zip(header, cells, strict=False) if cell}
     except csv.Error as error:
         faults.add(f"{path}:{reader.line_num}", f"is not valid CSV ({error})", "check the quotes")
+
+
+def _delimiter(lines: list[str]) -> str:
+    """What parts the columns: the comma, or what spreadsheets write instead of it where the comma is in numbers."""
+    header = next((line for line in lines if line.strip()), "")
+    known = {mark: len({cell.strip(' "\r\n') for cell in header.split(mark)} & set(COLUMNS)) for mark in (",", ";", "\t")}
+    return max(known, key=lambda mark: known[mark])
 
 
 def _good_header(header: list[str], where: str, faults: Faults) -> bool:

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 from mmfa_components.errors import ConfigError, reason_of
 from pipelines.config.faults import Faults
-from pipelines.config.inputs import HERE
 from pipelines.config.overrides import apply_overrides
+from pipelines.config.places import filled
 from pipelines.config.schema import Pipeline
 from pipelines.config.structuring import salvage
 
@@ -59,9 +59,9 @@ def read_pipeline(path: Path, overrides: Sequence[str], schema: type[P], faults:
 
 
 def _placed(value: Any, here: str) -> Any:
-    """``value`` with ``{here}`` in all its texts replaced by the folder of the file."""
+    """``value`` with the places in all its texts filled in; ``here`` is the folder of the file."""
     if isinstance(value, str):
-        return value.replace(HERE, here)
+        return filled(value, here)
     if isinstance(value, dict):
         return {key: _placed(item, here) for key, item in value.items()}
     return [_placed(item, here) for item in value] if isinstance(value, list) else value

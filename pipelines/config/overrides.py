@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, get_args, get_origin
 
 import attrs
@@ -13,6 +14,8 @@ from mmfa_components.errors import did_you_mean
 from pipelines.config.faults import Faults
 from pipelines.config.schema import Pipeline, rest_of
 
+INSTEAD = {"jobs": ("sources", "driving"), "manifest": ("clips", "portraits", "files")}
+"""Keys of [inputs] that are given instead of others: one on the command line takes the place of the others in the file."""
 KEY = re.compile(r'\s*(?:"(?P<quoted>[^"]*)"|(?P<plain>[^.="\[\]]+))\s*')
 
 
@@ -52,6 +55,7 @@ def parse_key(text: str) -> list[str | int] | None:
 def apply_overrides(raw: dict[str, Any], overrides: Iterable[str], faults: Faults, schema: type[Any] = Pipeline) -> dict[str, Any]:
     """``raw`` with every ``a.b=c`` applied in order. Faults name the argument; keys that ``schema`` lacks get a did-you-mean."""
     result: dict[str, Any] = _copied(raw)
+    given: set[str] = set()
     for argument in overrides:
         name, equals, text = argument.partition("=")
         where, keys = f"--set {argument}", parse_key(name)
@@ -65,9 +69,28 @@ def apply_overrides(raw: dict[str, Any], overrides: Iterable[str], faults: Fault
         if of is str and not isinstance(value, str):
             value = text  # a text that looks like a number, such as a folder 2026
         if isinstance(value, str) and get_origin(of) is tuple:
-            value = [value]  # one path where a list of them is meant
+            value = _listed(value)
+        if keys[0] == "inputs" and len(keys) > 1 and value:
+            given.add(str(keys[1]))
         _put(result, keys, value, where, faults)
+    _put_in_place(result.get("inputs"), given)
     return result
+
+
+def _listed(text: str) -> list[Any]:
+    """One path where a list of them is meant, or a list whose texts have lost their quotes to the shell: ``[a.jpg, b.jpg]``."""
+    if not (text.startswith("[") and text.endswith("]")) or Path(text).exists():
+        return [text]
+    return [parse_value(item.strip()) for item in text[1:-1].split(",") if item.strip()]
+
+
+def _put_in_place(inputs: Any, given: set[str]) -> None:
+    """Take out of [inputs] what keys of the command line were given instead of."""
+    for one, others in INSTEAD.items():
+        both = one in given and given.intersection(others)
+        if isinstance(inputs, dict) and not both:  # both on the command line is a fault, which is told
+            for key in others if one in given else [one] if given.intersection(others) else []:
+                inputs.pop(key, None)
 
 
 def _copied(value: Any) -> Any:

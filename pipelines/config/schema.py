@@ -8,6 +8,8 @@ from typing import Any, Literal
 import attrs
 from attrs.validators import ge, gt, in_, instance_of, le
 
+from pipelines.config.places import CACHE, cache_folder
+
 TransferMode = Literal["relative", "absolute", "source"]
 
 
@@ -17,9 +19,10 @@ REST, KIND = "mmfa_rest", "mmfa_kind"
 
 @attrs.frozen
 class Part:
-    """A component by name with its options; the option names are those of the component's own options class.
+    """A component.
 
-    name: "" is the default of the kind (``python -m plugins list`` marks it).
+    name: which one; mmfa plugins list names them, "" is the kind's default.  options: its options; mmfa plugins show KIND/NAME
+    explains them.
     """
 
     name: str = ""
@@ -39,7 +42,7 @@ class Inputs:
     clip ("product") or first with first, second with second ("zip").  jobs: instead of both, a CSV or JSONL file with the columns
     source, driving and optionally output (file name without folder), face, reference.
 
-    Relative paths are relative to the working directory; ``{here}`` stands for the folder of the TOML file.
+    Relative paths start at the working directory; ``{here}`` is the folder of the TOML file, ``{demo}`` that of the demo media.
     """
 
     sources: tuple[str, ...] = ()
@@ -94,7 +97,8 @@ class Output:
     folder: created when missing.  frame: "crop" writes the animator's own square, "paste" puts it back into the full-size source
     with a feathered mask.  codec: any encoder PyAV has.  quality: constant rate factor (lower is better).  audio: carry the
     driving clip's sound over.  contact_sheet: file name of the overview picture, "" for none.  report: file name of the run report.
-    mark: write "AI-generated" into a corner of every frame.  motion: leave the result's motion beside it as a motion file.
+    overwrite: make results again even when nothing has changed.  mark: write "AI-generated" into a corner of every frame.
+    motion: leave the result's motion beside it as a motion file.
     """
 
     folder: str = "outputs"
@@ -128,9 +132,11 @@ class Provenance:
 
 @attrs.frozen
 class Cache:
-    """Motion cache: its folder, and whether it is used ("use"), only read ("read"), or left alone ("off")."""
+    """Motion cache. folder: where it is; "{cache}" is the user's (``mmfa where`` shows it).  mode: whether it is used ("use"), only
+    read ("read"), or left alone ("off").
+    """
 
-    folder: str = ".cache/mmfa"
+    folder: str = attrs.field(default=CACHE, converter=cache_folder)
     mode: Literal["use", "read", "off"] = "use"
 
 
@@ -180,7 +186,11 @@ class Engine:
 
 @attrs.frozen
 class Pipeline:
-    """A whole pipeline file. ``kind`` chooses what it does; ``weights`` replaces weights files by name."""
+    """A whole pipeline file.
+
+    kind: what it does.  description: shown with the plan and over the contact sheet.  weights: your own weights files by name; mmfa
+    plugins show NAME names them.
+    """
 
     kind: str = attrs.field(default="reenact", validator=[instance_of(str), in_(("reenact",))])
     description: str = ""

@@ -180,13 +180,22 @@ def _attrs_hook(cls: type[Any], converter: Any) -> Callable[[Any, Any], Any]:
 
     def structure_table(value: Any, target: Any) -> Any:
         if not isinstance(value, Mapping):
-            raise WrongValueError(f"expected a table, got {shown(value)}")
+            raise WrongValueError(f"expected a table, got {shown(value)}", _a_key_of(cls, value))
         if rest:
             unnamed = {key: item for key, item in value.items() if key == rest or key not in fields}
             value = {**{key: item for key, item in value.items() if key not in unnamed}, rest: unnamed}
         return inner(value, target)
 
     return structure_table
+
+
+def _a_key_of(cls: type[Any], value: Any) -> str:
+    """Which key of a table a plain value was perhaps meant for: the first that takes its type, with all of them."""
+    names = [f.name for f in attrs.fields(cls) if f.init]
+    usual = ("name", "offset", "folder", "run", "value")  # what people mean when they give a table one value
+    fitting = [n for n in (*usual, *names) if n in names and structure(value, attrs.fields_dict(cls)[n].type or object)[1] == []]
+    such = f"such as {fitting[0]} = {value!r}; " if fitting else ""
+    return f"it has keys of its own, {such}all: {', '.join(names)}".replace("True", "true").replace("False", "false")
 
 
 _CONVERTER: Converter = _converter()
@@ -259,4 +268,3 @@ def message(error: BaseException) -> str:
     if isinstance(error, (ValueError, TypeError)) and error.args:
         return str(error.args[0])
     return cattrs_message(error, None)
-

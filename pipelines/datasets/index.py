@@ -60,7 +60,7 @@ class DatasetIndex:
     @classmethod
     def read(cls, folder: Path) -> DatasetIndex:
         """Read the index of a data set. Raises DatasetError when there is none or it cannot be understood."""
-        path, fix = folder / INDEX, "make it with: python -m pipelines.run pipelines/prepare_dataset.toml --set output.folder=FOLDER"
+        path, fix = folder / INDEX, "make it with: mmfa run prepare_dataset --set output.folder=FOLDER"
         try:
             body = json.loads(path.read_text(encoding="utf-8"))
             if body.pop("format") != FORMAT:

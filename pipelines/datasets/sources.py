@@ -7,7 +7,8 @@ import hashlib
 from pathlib import Path
 
 from pipelines.config.faults import Faults
-from pipelines.config.inputs import find_files, place
+from pipelines.config.inputs import find_files
+from pipelines.config.places import place
 from pipelines.datasets.schema import DatasetInputs, SourceFile, Split
 
 SPLITS = ("train", "val")
@@ -33,7 +34,7 @@ def find_sources(inputs: DatasetInputs, split: Split, here: Path, faults: Faults
 
 
 def split_of(identity: str, split: Split) -> str:
-    """"train" or "val": decided by the identity alone, so that no person is in both and more files change nothing."""
+    """ "train" or "val": decided by the identity alone, so that no person is in both and more files change nothing."""
     digest = hashlib.sha256(f"{split.seed}/{identity}".encode()).digest()
     return "val" if int.from_bytes(digest[:8], "big") < split.val_share * 2**64 else "train"
 

@@ -16,9 +16,10 @@ from mmfa_components.geometry.edit import apply_edit
 from mmfa_components.records import Record, Timestamps
 from pipelines.config.schema import Face, Job, as_tables
 from pipelines.editing.latent_shift import LatentSpace
+from pipelines.editing.limits import turned_far
 from pipelines.editing.schema import EditJob, EditPlan
 from pipelines.editing.timeline import Follower, Source, Timeline, follow, timeline_of
-from pipelines.media import probe
+from pipelines.media import STILLS, probe
 from pipelines.reports.run_report import JobReport
 from pipelines.runs.batch import Batch, first_square, squares_text, warnings_of
 from pipelines.runs.clips import Clip, source_frames
@@ -106,7 +107,9 @@ class EditBatch(Batch):
         output, facts, line = self.plan.pipeline.output, self.engine.facts, work.line
         units = list(self._edited(work))
         whole = type(units[0].driving).concatenate([unit.driving for unit in units])
-        moments = choose_moments(RecordRows(whole.plain(facts.motion.record)), 0, facts.motion) if line.frames > 1 else [0]
+        plain = whole.plain(facts.motion.record)
+        report.warnings += turned_far(plain, work.own(0, line.frames))
+        moments = choose_moments(RecordRows(plain), 0, facts.motion) if line.frames > 1 else [0]
         leader = work.followers[""].clip if "" in work.followers else None
         notes = {
             "key": report.key, "frames": line.frames, "reference": report.reference, "lost": report.lost, "bridged": report.bridged,
@@ -118,7 +121,7 @@ class EditBatch(Batch):
         metadata = write_notes(notes, facts, f"edited; {origin}" if origin else "edited")
         seal = seal_of(self.plan.pipeline.provenance, job.output, metadata)
         self.progress.start(report.name, line.frames)
-        if job.output.suffix == ".png":
+        if job.output.suffix.lower() in STILLS:
             report.seconds = write_still(self.engine, job.output, units[0], work.source, output, metadata, seal)
         else:
             sound = line.sound if output.audio else None

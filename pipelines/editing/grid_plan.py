@@ -12,7 +12,6 @@ from mmfa_components.records import MotionKind
 from mmfa_components.registry import Registry
 from pipelines.config.components import motion_in_use, named_parts
 from pipelines.config.faults import Faults
-from pipelines.config.inputs import suffix_of
 from pipelines.config.load import read_pipeline
 from pipelines.config.schema import Cache, Output, Pipeline
 from pipelines.editing.grid_schema import GridPlan, InterpolatePipeline
@@ -49,7 +48,6 @@ def load_grid(path: Path, overrides: Sequence[str], registry: Registry, cls: typ
         _check_interpolation(read, registry, faults)
     if not shots and not pairs and not faults.touches("inputs"):
         faults.add("inputs.sources", "names no file", "list paths or globs of portraits, videos or clip.mp4#120")
-    _check_names(read, faults)
     faults.raise_if_any(str(path))
     return GridPlan(read, pipeline, tuple(shots), tuple(pairs), path)
 
@@ -74,11 +72,6 @@ def _check_interpolation(read: InterpolatePipeline, registry: Registry, faults: 
             faults.add("interpolate", "asks for nothing", "set pairs, prior or units")
         return
     check_vae(read.vae, read.face.landmarks.name, read.weights, registry, faults, INSTEAD)
-
-
-def _check_names(read: Any, faults: Faults) -> None:
-    if read.output.video and suffix_of(read.output.codec) not in (".mp4", ".mkv", ".mov"):
-        faults.add("output.codec", "no container is known for it", "use libx264")
 
 
 def plain(plan: GridPlan) -> dict[str, Any]:

@@ -17,17 +17,18 @@ from torch import Tensor
 
 from mmfa_components.records import MotionKind, Record
 from mmfa_components.registry import Registry
-from pipelines.config.inputs import output_folder, suffix_of, unique_names
+from pipelines.config.inputs import output_folder, unique_names
 from pipelines.editing.grid_schema import GridOutput, GridPlan
 from pipelines.editing.shots import Shot
 from pipelines.engines import ENGINES
 from pipelines.engines.base import Engine
-from pipelines.media import write_image
+from pipelines.media import suffix_of, write_image
 from pipelines.remote import upload
 from pipelines.reports.grid import GridRow, draw_grid
 from pipelines.reports.run_report import ErrorReport
 from pipelines.runs.failures import describe
 from pipelines.runs.film import Film, write_film
+from pipelines.runs.foreign import refuse_foreign
 from pipelines.runs.job_keys import write_notes
 from pipelines.runs.progress import Progress
 from pipelines.runs.run import make_progress, writable_folder
@@ -91,6 +92,8 @@ def run_grid(plan: GridPlan, registry: Registry, console: Console, make: MakeRow
     """
     output: GridOutput = plan.tables.output
     folder, start = writable_folder(output_folder(plan.pipeline.output)), time.monotonic()
+    for key in ("grid", "report"):
+        refuse_foreign(folder / getattr(output, key), f"move it, or choose another output.{key} or output.folder")
     report = GridReport(plan.tables.kind, attrs.asdict(plan.tables))
     shots = list(dict.fromkeys([*plan.shots, *(s for pair in plan.pairs for s in pair)]))
     with make_progress(plan.pipeline, console, len(shots)) as progress:
@@ -150,6 +153,7 @@ def _draw(plan: GridPlan, rows: list[Row], engine: Engine, progress: Progress, r
 
 def _video(plan: GridPlan, row: Row, path: Path, engine: Engine, progress: Progress) -> Path:
     assert row.walk is not None
+    refuse_foreign(path)
     span, rate = plan.pipeline.engine.span, Fraction(str(plan.tables.output.rate)).limit_denominator(1001)
     units = [RenderUnit(i, part, row.face.motion, row.face.identity, neutral=row.neutral) for i, part in enumerate(row.walk.spans(span))]
     metadata = write_notes({"frames": len(row.walk)}, engine.facts, f"made by {plan.tables.kind}: {row.group} {row.label}")

@@ -96,9 +96,7 @@ def _prior(tables: InterpolatePipeline, field: str, face: Portrait, vae: Any, un
     return Row("prior", face, made[0], captions, made[1], name, (("portrait", picture_of(face)),))
 
 
-def _traversal(
-    tables: InterpolatePipeline, field: str, face: Portrait, vae: Any, unit: int, units: int, group: str
-) -> Row:
+def _traversal(tables: InterpolatePipeline, field: str, face: Portrait, vae: Any, unit: int, units: int, group: str) -> Row:
     wanted = tables.interpolate
 
     def along(values: Tensor) -> Record:

@@ -22,7 +22,7 @@ from pipelines.editing.latent import shifted, strengths
 from pipelines.stages.components import build_described
 
 TRAIN = (
-    "train one: python -m pipelines.run decompose --set inputs.files='[\"videos/*.mp4\"]', then python -m pipelines.run train_vae, "
+    "train one: mmfa run decompose --set inputs.files='[\"videos/*.mp4\"]', then mmfa run train_vae, "
     "then set weights.{name}=runs/vae/{name}.safetensors"
 )
 
@@ -95,4 +95,4 @@ def _check_same_features(weights: Mapping[str, str], registry: Registry, name: s
         return  # told already
     if learnt and learnt != ours:
         what = f"learnt features of other weights ({learnt[:12]}) than those of the animator in use ({ours[:12]})"
-        faults.add(f"weights.{name}", what, "train the VAE anew on features of these weights: python -m pipelines.run train_vae")
+        faults.add(f"weights.{name}", what, "train the VAE anew on features of these weights: mmfa run train_vae")

@@ -13,12 +13,13 @@ from mmfa_components.records import HEAD, MotionKind
 from mmfa_components.registry import Registry
 from pipelines.config.components import motion_in_use, named_parts
 from pipelines.config.faults import Faults
-from pipelines.config.inputs import find_files, output_folder, place, safe_jobs, suffix_of, unique_names
+from pipelines.config.inputs import find_files, output_folder, safe_jobs, unique_names
 from pipelines.config.load import read_pipeline
+from pipelines.config.places import place
 from pipelines.config.schema import Pipeline, as_tables
 from pipelines.editing.latent_shift import check_vae
 from pipelines.editing.schema import EditJob, EditPipeline, EditPlan
-from pipelines.media import probe
+from pipelines.media import probe, suffix_of
 from pipelines.runs.check import check_pipeline
 
 SHARED = ("description", "face", "animator", "output", "provenance", "cache", "engine", "weights")
@@ -55,9 +56,7 @@ def load_edit(path: Path, overrides: Sequence[str], registry: Registry) -> EditP
     return EditPlan(pipeline, tuple(jobs), path, read.motion, read.timing, clips, read.vae, edit)
 
 
-def _check_motion(
-    read: EditPipeline, edit: MotionEdit | FieldEdit, kind: MotionKind, clips: dict[str, Path], faults: Faults
-) -> None:
+def _check_motion(read: EditPipeline, edit: MotionEdit | FieldEdit, kind: MotionKind, clips: dict[str, Path], faults: Faults) -> None:
     for name, channel in edit.channels().items():
         where = f"motion.{name}"
         if channel.origin == "curve" and not channel.keys:

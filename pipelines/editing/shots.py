@@ -9,7 +9,8 @@ import attrs
 
 from mmfa_components.errors import MMFAError
 from pipelines.config.faults import Faults
-from pipelines.config.inputs import find_files, place
+from pipelines.config.inputs import find_files
+from pipelines.config.places import place
 from pipelines.media import probe
 
 

@@ -83,9 +83,7 @@ class Follower:
         return Take(motion, self.references.at(rows))
 
 
-def follow(
-    clip: Source, line: Timeline, kind: MotionKind, leads: bool, reference: str | int, smooth: float, beyond: str
-) -> Follower:
+def follow(clip: Source, line: Timeline, kind: MotionKind, leads: bool, reference: str | int, smooth: float, beyond: str) -> Follower:
     """``clip`` at the times of ``line``. kind: of its motion.  leads: the line is the clip's own.
 
     Raises ConfigError for a reference that is no frame of it.

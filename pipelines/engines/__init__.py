@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from mmfa_components.errors import PluginError
+from mmfa_components.errors import PackageError
 from mmfa_components.registry import Registry
 from pipelines.config.schema import Pipeline
 from pipelines.engines.base import Engine
@@ -17,7 +17,7 @@ def _ray(pipeline: Pipeline, registry: Registry, tick: Callable[[int], None], sa
     try:
         from pipelines.engines.ray_engine import RayEngine
     except ImportError as error:
-        raise PluginError(f"Ray cannot be imported ({error})", where="engine.name", fix="pip install 'mmfa[ray]'") from error
+        raise PackageError(f"Ray cannot be imported ({error})", where="engine.name", fix="pip install 'mmfa[ray]'") from error
     return RayEngine(pipeline, registry, tick, say)
 
 

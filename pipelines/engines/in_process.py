@@ -28,9 +28,7 @@ class InProcessEngine:
     workers = jobs_at_once = 1
     report: PoolReport | None = None
 
-    def __init__(
-        self, pipeline: Pipeline, registry: Registry, tick: Callable[[int], None], say: Callable[[str], None] = lambda text: None
-    ) -> None:
+    def __init__(self, pipeline: Pipeline, registry: Registry, tick: Callable[[int], None], say: Callable[[str], None] = lambda text: None) -> None:
         if pipeline.engine.threads:
             torch.set_num_threads(pipeline.engine.threads)
         components = build_components(pipeline, registry)

@@ -209,5 +209,3 @@ def _portable_error(error: Exception) -> Exception:
     plain.__cause__ = plain.__context__ = None
     plain.add_note(trace)
     return plain
-
-

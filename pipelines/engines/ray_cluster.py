@@ -9,11 +9,13 @@ from typing import Any
 import attrs
 import torch
 
-from mmfa_components.errors import ConfigError, EngineError, PluginError
+from mmfa_components.errors import ConfigError, EngineError, PackageError
 from pipelines.config.schema import Engine, Ray
 
 GPUS_EACH = 0.5
 """Share of a GPU a worker gets by default: while one decodes, the other computes."""
+WORKERS = {"worker_process_setup_hook": "mmfa.rooms.install"}
+"""Ray puts the working directory before all other places of modules; a ``cache.py`` there must not stand before our ``cache``."""
 
 
 @attrs.frozen
@@ -35,7 +37,7 @@ def connect(options: Ray) -> bool:
     try:
         import ray
     except ImportError as error:
-        raise PluginError(f"Ray cannot be imported ({error})", where="engine.name", fix="pip install 'mmfa[ray]'") from error
+        raise PackageError(f"Ray cannot be imported ({error})", where="engine.name", fix="pip install 'mmfa[ray]'") from error
     if ray.is_initialized():
         return False
     here: dict[str, Any] = {}
@@ -45,7 +47,7 @@ def connect(options: Ray) -> bool:
         if options.store_mb:
             here["object_store_memory"] = options.store_mb * 1024 * 1024
     try:
-        ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **here)
+        ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR, runtime_env=WORKERS, **here)
     except (ConnectionError, RuntimeError, ValueError) as error:
         fix = "start it (ray start --head), correct engine.ray.address, or leave it empty to start Ray here"
         if address:
@@ -63,7 +65,7 @@ def size_of_pool(engine: Engine, resources: dict[str, float]) -> Size:
     have_cpus, have_gpus = resources.get("CPU", 0.0), resources.get("GPU", 0.0)
     gpus = options.gpus if options.gpus >= 0 else (GPUS_EACH if have_gpus and engine.device != "cpu" else 0.0)
     if engine.device == "cuda" and not gpus:
-        raise ConfigError("the cluster has no GPU for engine.device = \"cuda\"", where="engine.ray.gpus", fix='use "auto" or "cpu"')
+        raise ConfigError('the cluster has no GPU for engine.device = "cuda"', where="engine.ray.gpus", fix='use "auto" or "cpu"')
     threads = engine.threads or (1 if gpus else torch.get_num_threads())  # beside a GPU more of them only wait for each other
     cpus = options.cpus or (1.0 if gpus else float(min(threads, max(1, int(have_cpus)))))
     fits = [have_cpus // cpus] + ([have_gpus / gpus + 1e-6] if gpus else [])

@@ -12,7 +12,8 @@ from typing import Any
 import attrs
 import torch
 
-from mmfa_components.errors import PluginError, TrainingError
+from mmfa_components.errors import PackageError, TrainingError
+from pipelines.engines.ray_cluster import WORKERS
 
 RETURNED = "returned.json"
 
@@ -38,18 +39,18 @@ def run_workers(
 
     A run of the same name and storage goes on from the last checkpoint handed to Ray. A worker that dies or fails is started
     again, ``failures`` times in all.
-    Raises PluginError when Ray is missing, TrainingError when the workers fail.
+    Raises PackageError when Ray is missing, TrainingError when the workers fail.
     """
     try:
         import ray
         from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
         from ray.train.torch import TorchConfig, TorchTrainer
     except ImportError as error:
-        raise PluginError(f"Ray Train cannot be imported ({error})", where="scale.engine", fix="pip install 'mmfa[train]'") from error
+        raise PackageError(f"Ray Train cannot be imported ({error})", where="scale.engine", fix="pip install 'mmfa[train]'") from error
     started = not ray.is_initialized()
     if started:
         here: dict[str, Any] = {} if address else {"num_cpus": max(workers + 1, torch.get_num_threads()), "include_dashboard": False}
-        ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **here)
+        ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR, runtime_env=WORKERS, **here)
     try:
         trainer = TorchTrainer(
             _on_worker,
@@ -105,9 +106,7 @@ def _on_worker(loop_config: dict[str, Any]) -> None:
         device = ray.train.torch.get_device()
         if device.type == "cuda":
             torch.cuda.set_device(device)  # for whatever speaks of the GPU without naming it
-        return loop_config["function"](
-            loop_config["config"], Place(context.get_world_rank(), context.get_world_size(), device, resumed, keep)
-        )
+        return loop_config["function"](loop_config["config"], Place(context.get_world_rank(), context.get_world_size(), device, resumed, keep))
 
     if checkpoint is None:
         returned = call(None)

@@ -85,9 +85,7 @@ class AblateReport:
         return json.dumps(body, indent=2, default=str, ensure_ascii=False)
 
 
-def candidate_of(
-    label: str, training: TrainPipeline, like: Candidate, registry: Registry
-) -> Candidate:
+def candidate_of(label: str, training: TrainPipeline, like: Candidate, registry: Registry) -> Candidate:
     """A trained variant as a row of the evaluation."""
     spec = registry.spec("animator", training.model.system)
     name, file = weights_of(training, registry)

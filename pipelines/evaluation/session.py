@@ -114,9 +114,7 @@ def _measure(plan: EvaluatePlan, registry: Registry, cases: Cases, progress: Pro
             runner.close()
 
 
-def summarise_all(
-    plan: EvaluatePlan, registry: Registry, instruments: Instruments, cases: list[Case], report: EvaluateReport
-) -> None:
+def summarise_all(plan: EvaluatePlan, registry: Registry, instruments: Instruments, cases: list[Case], report: EvaluateReport) -> None:
     """Tables and control results of the cases at hand, into the report."""
     p = plan.pipeline
     titles = [c.title for c in p.animators]

@@ -6,7 +6,8 @@ import csv
 from pathlib import Path
 
 from pipelines.config.faults import Faults
-from pipelines.config.inputs import find_files, place
+from pipelines.config.inputs import find_files
+from pipelines.config.places import place
 from pipelines.evaluation.schema import EvaluateInputs, Input
 from pipelines.media import probe
 

@@ -47,13 +47,16 @@ class Kind:
     """One kind of pipeline.
 
     load: file, overrides, registry -> a checked plan; raises ConfigError listing every fault.  describe, facts: the plan for people
-    and as plain data, nothing computed.  run: does the work, with progress on the console.
+    and as plain data, nothing computed.  run: does the work, with progress on the console.  schema: attrs class of
+    the whole file; see :func:`schema_of`.  recipe: kind of the components whose options are tables of the file, "" for none.
     """
 
     load: Callable[[Path, Sequence[str], Registry], Any]
     describe: Callable[[Any, Registry], RenderableType]
     facts: Callable[[Any, Registry], dict[str, Any]]
     run: Callable[[Any, Registry, Console], Report]
+    schema: type[Any]
+    recipe: str = ""
 
 
 def kind_of(path: Path, overrides: Sequence[str]) -> Kind:
@@ -62,5 +65,23 @@ def kind_of(path: Path, overrides: Sequence[str]) -> Kind:
     if not isinstance(name, str) or name not in MODULES:
         fix = did_you_mean(name, MODULES) if isinstance(name, str) else 'such as kind = "reenact"'
         raise ConfigError(f"there is no kind of pipeline {name!r}", where=f"{path}: kind", fix=fix)
+    return kind_named(name)
+
+
+def kind_named(name: str) -> Kind:
+    """A kind of ``MODULES``."""
     kind: Kind = importlib.import_module(MODULES[name]).KIND
     return kind
+
+
+def schema_of(name: str) -> type[Any]:
+    """The attrs class of files of a kind; of one that trains, with the tables of the default system's recipe."""
+    kind = kind_named(name)
+    if not kind.recipe:
+        return kind.schema
+    from mmfa_components.registry import load_registry
+    from pipelines.training.schema import schema_with
+
+    registry = load_registry()
+    made: type[Any] = schema_with(kind.schema, registry.spec(kind.recipe, registry.default("animator")).options)
+    return made

@@ -61,9 +61,7 @@ def load(path: Path, overrides: Sequence[str], registry: Registry) -> AblatePlan
     return attrs.evolve(made, evaluation=attrs.evolve(evaluation, title=TITLE, notes=notes))
 
 
-def _check_training(
-    where: str, training: TrainPipeline, first: TrainPipeline, registry: Registry, faults: Faults
-) -> None:
+def _check_training(where: str, training: TrainPipeline, first: TrainPipeline, registry: Registry, faults: Faults) -> None:
     """Faults of a variant whose budget differs from the first one's, or with losses in vain."""
     same = attrs.evolve(training.run, folder=first.run.folder) == first.run
     if not same or training.data != first.data or training.model != first.model or training.optimiser != first.optimiser:
@@ -102,4 +100,4 @@ def run(plan: AblatePlan, registry: Registry, console: Console) -> Report:
     return ablate(plan, registry, console, train_kind.run)
 
 
-KIND = Kind(load, describe, facts, run)
+KIND = Kind(load, describe, facts, run, AblatePipeline)

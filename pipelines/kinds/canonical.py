@@ -47,4 +47,4 @@ def run(plan: GridPlan, registry: Registry, console: Console) -> Report:
     return run_grid(plan, registry, console, lambda faces, kind: canonical_rows(plan.tables, faces), NOTE)
 
 
-KIND = Kind(load, describe, facts, run)
+KIND = Kind(load, describe, facts, run, CanonicalPipeline)

@@ -102,4 +102,4 @@ def run(plan: DecomposePlan, registry: Registry, console: Console) -> Report:
     return decompose_all(plan.pipeline, plan.files, registry, console, plan.motion)
 
 
-KIND = Kind(load, describe, facts, run)
+KIND = Kind(load, describe, facts, run, DecomposePipeline)

@@ -12,7 +12,7 @@ from rich.text import Text
 from mmfa_components.geometry.edit import Channel
 from mmfa_components.registry import Registry
 from pipelines.editing.plan import load_edit, settings_of
-from pipelines.editing.schema import EditPlan
+from pipelines.editing.schema import EditPipeline, EditPlan
 from pipelines.kinds import Kind
 from pipelines.reports.run_report import RunReport
 
@@ -80,4 +80,4 @@ def run(plan: EditPlan, registry: Registry, console: Console) -> RunReport:
     return attrs.evolve(report, pipeline=settings_of(plan))
 
 
-KIND = Kind(load_edit, describe, facts, run)
+KIND = Kind(load_edit, describe, facts, run, EditPipeline)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,9 @@ from pipelines.evaluation.schema import EvaluatePipeline, EvaluatePlan, split_la
 from pipelines.evaluation.sources import find_inputs, pair_up
 from pipelines.kinds import Kind, Report
 
+REPORT = ("matplotlib", "jinja2")
+"""Packages that draw the report."""
+
 
 def load(path: Path, overrides: Sequence[str], registry: Registry) -> EvaluatePlan:
     """A checked plan. Raises ConfigError listing every fault; metrics whose weights are missing are faults, too."""
@@ -35,6 +39,9 @@ def load(path: Path, overrides: Sequence[str], registry: Registry) -> EvaluatePl
         faults.add_error(error)
     if pipeline.engine.name not in ENGINES:
         faults.add("engine.name", f"no engine is called {pipeline.engine.name!r}", did_you_mean(pipeline.engine.name, ENGINES))
+    for package in REPORT:
+        if find_spec(package) is None:
+            faults.add("output.folder", f"tables and report need the package {package}", "pip install 'mmfa[evaluate]'")
     _check_animators(pipeline, registry, faults)
     _check_metrics(pipeline, registry, faults)
     if not pipeline.output.folder:
@@ -111,7 +118,7 @@ def _check_metrics(pipeline: EvaluatePipeline, registry: Registry, faults: Fault
         options = pipeline.metric_options.get(name, {})
         _, found = structure(options, spec.options, ("metric_options", name))
         for _, fault in found:
-            faults.add(fault.where, fault.what, fault.fix or f"python -m plugins show metric/{component} lists the options")
+            faults.add(fault.where, fault.what, fault.fix or f"mmfa plugins show metric/{component} lists the options")
         if found or context is None:
             continue
         try:
@@ -157,4 +164,4 @@ def run(plan: EvaluatePlan, registry: Registry, console: Console) -> Report:
     return evaluate(plan, registry, console)
 
 
-KIND = Kind(load, describe, facts, run)
+KIND = Kind(load, describe, facts, run, EvaluatePipeline)

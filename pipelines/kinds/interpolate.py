@@ -62,4 +62,4 @@ def run(plan: GridPlan, registry: Registry, console: Console) -> Report:
     return run_grid(plan, registry, console, rows, note)
 
 
-KIND = Kind(load, describe, facts, run)
+KIND = Kind(load, describe, facts, run, InterpolatePipeline)

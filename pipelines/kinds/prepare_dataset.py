@@ -83,4 +83,4 @@ def run(plan: DatasetPlan, registry: Registry, console: Console) -> Report:
     return prepare(plan, console)
 
 
-KIND = Kind(load, describe, facts, run)
+KIND = Kind(load, describe, facts, run, DatasetPipeline)

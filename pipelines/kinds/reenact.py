@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 
 from mmfa_components.registry import Registry
-from pipelines.config.schema import Plan
+from pipelines.config.schema import Pipeline, Plan
 from pipelines.kinds import Kind
 from pipelines.reports.run_report import RunReport
 from pipelines.runs.plan import describe, facts, load_plan
@@ -18,4 +18,4 @@ def run(plan: Plan, registry: Registry, console: Console) -> RunReport:
     return run_plan(plan, registry, console)
 
 
-KIND = Kind(load_plan, describe, facts, run)
+KIND = Kind(load_plan, describe, facts, run, Pipeline)

@@ -129,15 +129,13 @@ def _check_scale(pipeline: TrainPipeline, faults: Faults) -> None:
         faults.add("run.batch", what, "take a multiple of their number")
 
 
-def _check_files(
-    pipeline: TrainPipeline, recipe: TrainingRecipe, registry: Registry, faults: Faults
-) -> None:
+def _check_files(pipeline: TrainPipeline, recipe: TrainingRecipe, registry: Registry, faults: Faults) -> None:
     given = check_weights(pipeline.weights, registry, faults)
     for name in recipe.needs:
         known = registry.weights.get(name)
         if known is not None and name not in given and not known.path.is_file():
             what = "is needed for the losses, but is not there"
-            faults.add(f"weights.{name}", what, f"python -m plugins fetch {name}")
+            faults.add(f"weights.{name}", what, f"mmfa plugins fetch {name}")
     start = pipeline.model.start
     if start and not Path(start).expanduser().is_file():
         fix = 'name a weights file, or "" to start from random weights'
@@ -178,11 +176,7 @@ def describe(plan: TrainPlan, registry: Registry) -> RenderableType:
     rate = f"rate {pipeline.optimiser.rate:g}"
     lines = [
         f"{plan.origin}: {pipeline.description}",
-        *(
-            f"{split:<9} {c['frames']} frames, {c['clips']} clips and portraits "
-            f"of {c['identities']} people"
-            for split, c in known["data"].items()
-        ),
+        *(f"{split:<9} {c['frames']} frames, {c['clips']} clips and portraits of {c['identities']} people" for split, c in known["data"].items()),
         f"model     {name}, from {begin}",
         f"losses    {losses}",
         f"run       {steps}, {rate}, seed {run.seed}, on {places[scale.engine]}",
@@ -218,4 +212,4 @@ def run(plan: TrainPlan, registry: Registry, console: Console) -> Report:
     return report_of(pipeline, result, registry, console, first)
 
 
-KIND = Kind(load, describe, facts, run)
+KIND = Kind(load, describe, facts, run, TrainPipeline, RECIPE)

@@ -41,10 +41,7 @@ def load(path: Path, overrides: Sequence[str], registry: Registry) -> VAEPlan:
             faults.add_error(error, where)
     check_weights(pipeline.weights, registry, faults)
     if not Path(pipeline.data.cache).expanduser().is_dir():
-        fix = (
-            "fill one first: python -m pipelines.run decompose "
-            "--set inputs.files='[\"videos/*.mp4\"]' --set cache.folder=FOLDER"
-        )
+        fix = "fill one first: mmfa run decompose --set inputs.files='[\"videos/*.mp4\"]' --set cache.folder=FOLDER"
         faults.add("data.cache", f"there is no folder {pipeline.data.cache!r}", fix)
     faults.raise_if_any(str(path))
     return VAEPlan(pipeline, path)
@@ -79,4 +76,4 @@ def run(plan: VAEPlan, registry: Registry, console: Console) -> Report:
     return run_vae(plan.pipeline, registry, console)
 
 
-KIND = Kind(load, describe, facts, run)
+KIND = Kind(load, describe, facts, run, VAEPipeline, RECIPE)

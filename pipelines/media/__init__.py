@@ -1,5 +1,6 @@
 """Video and image input and output: the only room that imports av. Frames are streamed; memory does not grow with a clip's length."""
 
+from pipelines.media.containers import CONTAINERS, STILLS, check_container, suffix_of
 from pipelines.media.digest import content_digest
 from pipelines.media.images import StillImage, read_image, write_image
 from pipelines.media.notes import read_metadata
@@ -9,6 +10,24 @@ from pipelines.media.video_read import VideoFrame, VideoReader, VideoSpan, open_
 from pipelines.media.video_write import VideoWriter, check_codec
 
 __all__ = [
-    "MediaInfo", "StillImage", "VideoFrame", "VideoReader", "VideoSpan", "VideoWriter", "check_codec", "content_digest", "open_video", "probe",
-    "read_image", "read_metadata", "remove_leftovers", "require_image", "require_video", "write_image",
+    "CONTAINERS",
+    "STILLS",
+    "MediaInfo",
+    "StillImage",
+    "VideoFrame",
+    "VideoReader",
+    "VideoSpan",
+    "VideoWriter",
+    "check_codec",
+    "check_container",
+    "content_digest",
+    "open_video",
+    "probe",
+    "read_image",
+    "read_metadata",
+    "remove_leftovers",
+    "require_image",
+    "require_video",
+    "suffix_of",
+    "write_image",
 ]  # fmt: skip

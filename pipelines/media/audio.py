@@ -18,7 +18,9 @@ from pipelines.media.damage import JOINED
 from pipelines.media.opening import open_container, picture_stream
 
 COPIED = {"aac", "ac3", "eac3", "alac", "opus"}
-"""Sound that an MP4 takes as it is."""
+"""Sound that is carried over as it is, where the container takes it."""
+ENCODERS = ("aac", "libopus")
+"""What other sound is encoded with: the first that the container takes."""
 AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
 TRIED = 8
 """Packets a copy is tried with."""
@@ -58,7 +60,13 @@ class Sound:
         self._from = _best(self._in)
         if self._from is None:
             return
-        copied = self._from.codec_context.codec.canonical_name in COPIED and _can_be_copied(self._path, self._from.index)
+        taken = self._out.supported_codecs
+        encoder = next((name for name in ENCODERS if name.removeprefix("lib") in taken), "")
+        if not encoder:
+            self.notes.append("files of this kind hold no sound, the result has none")
+            return
+        known = self._from.codec_context.codec.canonical_name in COPIED & taken
+        copied = known and _can_be_copied(self._path, self._from.index, self._out.format.name)
         if not copied and not _can_be_decoded(self._path, self._from.index):
             self.notes.append("the sound cannot be decoded, the result has none")
             return
@@ -66,7 +74,8 @@ class Sound:
             self._to = self._out.add_stream_from_template(self._from)
             self._packets = self._copied()
         else:
-            self._to = self._out.add_stream("aac", rate=_aac_rate(self._from.codec_context.sample_rate or 48000), layout="stereo")
+            rate = _aac_rate(self._from.codec_context.sample_rate or 48000) if encoder == "aac" else 48000
+            self._to = self._out.add_stream(encoder, rate=rate, layout="stereo")
             self._to.codec_context.flags |= Flags.bitexact
             self._packets = self._encoded()
 
@@ -252,13 +261,13 @@ def _can_be_decoded(path: Path, index: int) -> bool:
     return False
 
 
-def _can_be_copied(path: Path, index: int) -> bool:
-    """Whether an MP4 takes the first packets as they are, tried in memory."""
+def _can_be_copied(path: Path, index: int, container: str) -> bool:
+    """Whether a container of this name takes the first packets as they are, tried in memory."""
     try:
-        with open_container(path) as container, av.open(io.BytesIO(), "w", format="mp4") as out:
-            stream = container.streams[index]
+        with open_container(path) as opened, av.open(io.BytesIO(), "w", format=container) as out:
+            stream = opened.streams[index]
             to = out.add_stream_from_template(stream)
-            for number, packet in enumerate(container.demux(stream)):
+            for number, packet in enumerate(opened.demux(stream)):
                 if packet.pts is None or not packet.size:
                     continue
                 packet.stream = to

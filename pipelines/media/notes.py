@@ -1,4 +1,4 @@
-"""Notes (key, value) stored in results: the mp4 comment tag, PNG text, or JPEG's image description, as JSON."""
+"""Notes (key, value) stored in results: the comment tag of videos, PNG text, JPEG's and WebP's image description, GIF's comment, as JSON."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ def read_metadata(path: Path) -> dict[str, str]:
     text = ""
     try:
         with Image.open(path) as image:
-            text = str(image.info.get("mmfa") or image.getexif().get(DESCRIPTION, ""))
+            comment = image.info.get("comment", b"") if image.format == "GIF" else b""
+            text = comment.decode(errors="replace") or str(image.info.get("mmfa") or image.getexif().get(DESCRIPTION, ""))
     except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError):
         try:
             with open_input(path) as container:

@@ -134,7 +134,8 @@ def told_duration(stream: Any) -> Fraction | None:
 def require_video(info: MediaInfo) -> None:
     """Raise MediaError when the file is a still image where a video is needed."""
     if info.kind != "video":
-        raise MediaError("is a still image, but a video is needed here", where=str(info.path), fix="give a video as driving clip")
+        fix = "give a video; one picture drives with: mmfa animate SOURCE PICTURE"
+        raise MediaError("is a still image, but a video is needed here", where=str(info.path), fix=fix)
 
 
 def require_image(info: MediaInfo) -> None:

@@ -19,12 +19,16 @@ from torch import Tensor
 from mmfa_components.errors import ConfigError, OutputError, did_you_mean
 from pipelines.media.audio import Sound
 from pipelines.media.opening import open_output
+from pipelines.media.palette import FORMAT as PALETTE
+from pipelines.media.palette import Palette
 from pipelines.media.partial import make_folder, output_error, partial_name, seal_and_publish
+from pipelines.media.tags import tag
 from pipelines.remote import upload
 
 LIMITED, BT709 = 1, 1
 THREADS = 2  # fixed: the encoder's bytes depend on it
 BITEXACT = 0x0400
+WEBP = "bgra"  # libwebp turns it into its own kind of YUV
 
 
 def check_codec(name: str) -> None:
@@ -43,8 +47,8 @@ class VideoWriter:
 
     width, height: of the frames; odd ones are padded by repeating the last column or row, since the format needs even sizes.
     time_base: unit of the timestamps given to :meth:`write`.  rate: nominal frames per second.  quality: constant rate factor.
-    audio_from: file whose sound is carried over, copied where MP4 takes its codec, else encoded as AAC; it ends with the picture.
-    warnings: after closing, what of the sound could not be carried.
+    audio_from: file whose sound is carried over, copied where the container takes its codec, else encoded as AAC or Opus; it ends with the
+    picture.  warnings: after closing, what of the sound could not be carried.
     metadata: notes stored as JSON in the comment tag.  seal: is handed the finished file before it gets its name, to sign it.
 
     Raises OutputError when the file cannot be written, ConfigError for an unknown codec.
@@ -73,11 +77,14 @@ class VideoWriter:
         self._sound: Sound | None = None
         self.warnings: list[str] = []
         self._convert = VideoReformatter()
+        self._palette: Palette | None = None
 
     def __enter__(self) -> VideoWriter:
         make_folder(self.path.parent)
         try:
             options = {"movflags": "+faststart", "video_track_timescale": str(self._timescale())} if self._is_mp4() else {}
+            if self.path.suffix.lower() == ".webp":
+                options = {"loop": "0"}  # for ever, as a GIF does by itself
             self._out = open_output(self.partial, options)
         except ValueError as error:
             raise OutputError(f"no container is known for {self.path.suffix!r}", where=str(self.path), fix="use .mp4, .mkv or .mov") from error
@@ -91,12 +98,18 @@ class VideoWriter:
         stream.width, stream.height = width + width % 2, height + height % 2
         context = stream.codec_context
         formats = [f.name for f in context.codec.video_formats or ()]
-        stream.pix_fmt = "yuv420p" if not formats or "yuv420p" in formats else formats[0]
+        wanted = {"gif": PALETTE, "libwebp": WEBP, "libwebp_anim": WEBP}.get(self.codec, "yuv420p")
+        stream.pix_fmt = wanted if not formats or wanted in formats else formats[0]
         context.time_base = stream.time_base = self.time_base
         context.thread_count = THREADS
         context.flags |= Flags.bitexact
-        context.color_range, context.colorspace, context.color_primaries, context.color_trc = LIMITED, BT709, BT709, BT709
+        if self.codec == "gif":
+            self._palette = Palette(stream.width, stream.height, self.time_base)
+        elif stream.pix_fmt != WEBP:
+            context.color_range, context.colorspace, context.color_primaries, context.color_trc = LIMITED, BT709, BT709, BT709
         stream.options = {"crf": str(self.quality), **({"preset": "medium"} if self.codec in ("libx264", "libx265") else {})}
+        if self.codec.startswith("libwebp"):
+            stream.options = {"quality": f"{100 - 1.4 * self.quality:.0f}"}
         if self.codec == "libx264":  # with macroblock trees the same frames give other bytes now and then
             stream.options = {**stream.options, "x264-params": "mbtree=0"}
         self._stream = stream
@@ -125,18 +138,27 @@ class VideoWriter:
                     if self._sound:
                         self._sound.start(stamp * self.time_base)
                 self.last = stamp
-                frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
-                frame = self._convert.reformat(  # one thread: see Display
-                    frame, threads=1, format=self._stream.pix_fmt, src_colorspace=Colorspace.ITU709, dst_colorspace=Colorspace.ITU709,
-                    src_color_range=ColorRange.JPEG, dst_color_range=ColorRange.MPEG,
-                )  # fmt: skip
-                frame.pts, frame.time_base = stamp - self.first, self.time_base
-                frame.colorspace, frame.color_range = BT709, LIMITED
-                self._out.mux(self._stream.encode(frame))
+                self._out.mux(self._stream.encode(self._frame(image, stamp - self.first)))
                 if self._sound:
                     self._sound.write_until((stamp - self.first) * self.time_base)
         except OSError as error:
             raise output_error(error, self.path) from error
+
+    def _frame(self, image: np.ndarray[Any, Any], stamp: int) -> Any:
+        """A frame as the encoder takes it."""
+        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
+        frame.pts, frame.time_base = stamp, self.time_base
+        if self._palette is not None:
+            return self._palette(frame)
+        if self._stream.pix_fmt == WEBP:
+            return frame.reformat(format=WEBP)
+        frame = self._convert.reformat(  # one thread: see upright_rgb
+            frame, threads=1, format=self._stream.pix_fmt, src_colorspace=Colorspace.ITU709, dst_colorspace=Colorspace.ITU709,
+            src_color_range=ColorRange.JPEG, dst_color_range=ColorRange.MPEG,
+        )  # fmt: skip
+        frame.pts, frame.time_base = stamp, self.time_base
+        frame.colorspace, frame.color_range = BT709, LIMITED
+        return frame
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         try:
@@ -154,6 +176,8 @@ class VideoWriter:
             if self.first is None:
                 self.partial.unlink(missing_ok=True)
                 raise OutputError("no frame was written", where=str(self.path), fix="check that the driving clip has frames")
+            if self.metadata:
+                tag(self.partial, json.dumps(self.metadata, sort_keys=True))
             seal_and_publish(self.partial, self.path, self.seal)
             upload(self.path, self.metadata)
 
@@ -168,4 +192,3 @@ class VideoWriter:
         except OSError as error:
             self.partial.unlink(missing_ok=True)
             raise output_error(error, self.path) from error
-

@@ -19,12 +19,12 @@ from typing import Any
 
 from mmfa_components.errors import ConfigError, MediaError
 
-_URL = re.compile(r"^[a-z][a-z0-9+.\-]*://", re.IGNORECASE)
+_URL = re.compile(r"^(?!file://)[a-z][a-z0-9+.\-]*://", re.IGNORECASE)
 IN, OUT = "in", "out"
 
 
 def is_url(text: str) -> bool:
-    """Whether a text of a pipeline file is a URL rather than a path."""
+    """Whether a text of a pipeline file is a URL of another place; a ``file://`` URL is a path of this machine."""
     return bool(_URL.match(text))
 
 

@@ -18,6 +18,7 @@ from pipelines.reports.run_report import InputReport, JobReport, RunReport
 from pipelines.runs.clips import Clip, Preparation, input_report, source_frames
 from pipelines.runs.failures import describe
 from pipelines.runs.film import Film, write_film
+from pipelines.runs.foreign import refuse_foreign
 from pipelines.runs.job_keys import job_face, job_key, job_reference, motion_text, read_notes, write_notes
 from pipelines.runs.order import by_source, run_in_parallel
 from pipelines.runs.parallel import Once, Uses
@@ -81,10 +82,15 @@ class Batch:
         return job.source, job_face(self.plan.pipeline, job).select
 
     def is_finished(self, job: Job, report: JobReport) -> bool:
-        """Whether the result is there and of these inputs and options; notes so in the report. Raises MediaError for its inputs."""
+        """Whether the result is there and of these inputs and options; notes so in the report.
+
+        Raises MediaError for its inputs, OutputError when a file that is not ours has the result's name.
+        """
         report.key = self.key(job)
         notes = {} if self.plan.pipeline.output.overwrite else read_notes(job.output)
         if notes.get("key") != report.key:
+            for made in [job.output, *([motion_beside(job.output)] if self.plan.pipeline.output.motion else [])]:
+                refuse_foreign(made)
             return False
         report.status, report.frames = "skipped", int(notes.get("frames", 0))
         report.lost, report.bridged, report.reference = notes.get("lost", []), notes.get("bridged", []), notes.get("reference")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import attrs
@@ -11,10 +12,9 @@ from mmfa_components.records import MotionKind
 from mmfa_components.registry import Registry
 from pipelines.config.components import Use, check_components, motion_in_use
 from pipelines.config.faults import Faults
-from pipelines.config.inputs import suffix_of
 from pipelines.config.schema import Engine, Pipeline, Transfer
 from pipelines.engines import ENGINES
-from pipelines.media import check_codec
+from pipelines.media import check_codec, suffix_of
 from pipelines.runs.sealing import check_provenance
 from pipelines.stages.components import resolve_device
 
@@ -95,6 +95,8 @@ def check_ray(engine: Engine, faults: Faults) -> None:
     """Note what the Ray engine cannot do with; the devices are those of its workers, not of this machine."""
     if engine.device not in ("auto", "cpu", "cuda"):
         faults.add("engine.device", f"{engine.device!r} is no device for workers", 'use "auto", "cpu" or "cuda"; Ray gives each its GPU')
+    if find_spec("ray") is None:
+        faults.add("engine.name", "Ray is not installed", "pip install 'mmfa[ray]'")
     options = engine.ray
     if options.max_actors and options.max_actors < options.min_actors:
         faults.add("engine.ray.max_actors", f"is less than min_actors ({options.min_actors})", "raise it, or leave it 0")

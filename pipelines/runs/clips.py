@@ -85,7 +85,7 @@ class Preparation:
         if is_motion_file(path):
             return self._motion_file(path, report)
         if path.suffix.lower() in (".pkl", ".pickle"):
-            fix = "make a motion file of a motion template of LivePortrait: python -m cache import FILE.pkl"
+            fix = "make a motion file of a motion template of LivePortrait: mmfa cache import FILE.pkl"
             raise MediaError("is a pickle, which is not read here", where=str(path), fix=fix)
         info = probe(path)
         require_video(info)
@@ -113,7 +113,8 @@ class Preparation:
         key = CacheKey.of(
             FaceTrack, [facts.detector, facts.landmarks], _face_options(face), report.digest, path.name, facts.precision
         )  # fmt: skip
-        times_key = CacheKey.of(Timestamps, [], {}, report.digest, path.name, "exact")
+        clock = {"rate": str(info.rate), "time_base": str(info.time_base)}
+        times_key = attrs.evolve(CacheKey.of(Timestamps, [], {}, report.digest, path.name, "exact"), notes=clock)
         stored, stored_times = self.store.get(key), self.store.get(times_key)
         if stored is not None and stored_times is not None:
             report.cached["track"] = stored[1]

@@ -24,6 +24,7 @@ from pipelines.runs.batch import Batch
 from pipelines.runs.clips import Preparation
 from pipelines.runs.estimate import compare, keep_speeds, measure, read_speeds
 from pipelines.runs.failures import describe
+from pipelines.runs.foreign import refuse_foreign
 from pipelines.runs.progress import ParallelProgress, Progress
 from pipelines.runs.sheet import write_sheet
 from pipelines.stages.store import Store
@@ -45,17 +46,20 @@ def run_plan(
 
     Raises:
         ConfigError, PluginError, WeightsError: before any work, when a component or the engine cannot be built.
-        OutputError: before any work, when the output folder cannot be written; at the end, when the report cannot.
+        OutputError: before any work, when the output folder cannot be written, or report or contact sheet would overwrite a file that
+            is not ours; at the end, when the report cannot be written.
     """
     pipeline, started = plan.pipeline, time.monotonic()
     if pipeline.engine.name not in ENGINES:
         fix = did_you_mean(pipeline.engine.name, ENGINES)
         raise ConfigError(f"no engine is called {pipeline.engine.name!r}", where="engine.name", fix=fix)
     folder = writable_folder(output_folder(pipeline.output))
+    for key in ("report", "contact_sheet"):
+        name = getattr(pipeline.output, key)
+        if name:
+            refuse_foreign(folder / name, f"move it, or choose another output.{key} or output.folder")
     report = RunReport(str(plan.origin), as_tables(pipeline), started=datetime.now(UTC).isoformat(timespec="seconds"))
-    report.jobs = [
-        JobReport(j.name, str(j.source), str(j.driving), str(j.output)) for j in plan.jobs
-    ]
+    report.jobs = [JobReport(j.name, str(j.source), str(j.driving), str(j.output)) for j in plan.jobs]
     with make_progress(pipeline, console, len(plan.jobs)) as progress:
 
         def warn(text: str) -> None:

@@ -82,6 +82,9 @@ def resolve_device(device: str) -> torch.device:
         chosen = torch.device(device)
     except RuntimeError as error:
         raise ConfigError(f"no device is called {device!r}", where="engine.device", fix='use "auto", "cpu", "cuda" or "cuda:1"') from error
+    if chosen.type not in ("cpu", "cuda"):
+        what = f"MMFA computes on CPUs and on CUDA devices, not on {device!r}"
+        raise ConfigError(what, where="engine.device", fix='use "auto", "cpu" or "cuda"')
     if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
         raise ConfigError(f"this machine has no device {device!r}", where="engine.device", fix='use "auto" or "cpu"')
     return chosen
@@ -123,9 +126,7 @@ def build_components(pipeline: Pipeline, registry: Registry) -> Components:
         raise ConfigError("does not say what its motion is", where=f"animator {spec.name!r}", fix=fix)
     given = [g for g in registry.spec("landmark_detector", pipeline.face.landmarks.name).gives if issubclass(g, Landmarks)]
     regional = isinstance(animator, RegionalAnimator) and all(animator.knows_regions(g) for g in given)
-    facts = Facts(
-        detector_print, landmarks_print, animator_print, int(animator.crop_size), spec.motion, str(device), precision, regional
-    )
+    facts = Facts(detector_print, landmarks_print, animator_print, int(animator.crop_size), spec.motion, str(device), precision, regional)
     return Components(finder.detector, finder.landmarks, device, animator, facts)
 
 

@@ -77,9 +77,7 @@ def find_references(
     return References(main, tuple(b[0] for b in best), stretch, kind.record.concatenate(rows))
 
 
-def _costs(
-    motion: Stored[Record], track: Stored[FaceTrack], runs: list[tuple[int, int]], persons: list[int], kind: MotionKind
-) -> list[Tensor]:
+def _costs(motion: Stored[Record], track: Stored[FaceTrack], runs: list[tuple[int, int]], persons: list[int], kind: MotionKind) -> list[Tensor]:
     """How unfit the frames of each stretch are as reference, among all of the same person; sampled evenly where there are many."""
     stride = -(-runs[-1][1] // MOST_CANDIDATES)
     rows = [torch.arange(0, b - a, stride) for a, b in runs]

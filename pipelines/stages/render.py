@@ -86,6 +86,5 @@ def render_span(worker: Worker, unit: RenderUnit) -> RenderedSpan:
 def render_canonical(animator: Animator, identity: object, source: Record, driving: Record) -> Frames:
     """The canonical face in a pose. Raises ConfigError when the animator has none."""
     if not isinstance(animator, NeutralAnimator):
-        raise ConfigError("this animator has no canonical face", where="animator.name", fix="use one that has: python -m plugins list")
+        raise ConfigError("this animator has no canonical face", where="animator.name", fix="use one that has: mmfa plugins list")
     return animator.render_neutral(identity, source, driving)
-

@@ -76,10 +76,7 @@ def sights_of(rgb: Tensor, detections: FaceDetections) -> list[FrameSight]:
         looks[row] = appearance(rgb[image : image + 1], squares[row])
     image, boxes, scores = (t.to("cpu") for t in (detections.image, detections.boxes, detections.scores))
     looks, signatures = looks.cpu(), signatures.cpu()
-    return [
-        FrameSight(boxes[image == k], scores[image == k], looks[image == k], signatures[k])
-        for k in range(len(rgb))
-    ]
+    return [FrameSight(boxes[image == k], scores[image == k], looks[image == k], signatures[k]) for k in range(len(rgb))]
 
 
 def appearance(rgb: Tensor, square: Tensor) -> Tensor:

@@ -74,9 +74,7 @@ def _same_rows(record: Record) -> list[tuple[int, int]]:
     return shot_runs(changes.gt(0).long().cumsum(0))
 
 
-def read_motion(
-    stored: Stored[Record], start: int, stop: int, kind: MotionKind, radius: int = 0, stretch: Tensor | None = None
-) -> Record:
+def read_motion(stored: Stored[Record], start: int, stop: int, kind: MotionKind, radius: int = 0, stretch: Tensor | None = None) -> Record:
     """Motion of frames ``start`` to ``stop``, as the record of ``kind``; what ``kind`` says is steadied over ``radius`` frames to both sides.
 
     stretch: (N,) numbers of the runs of one shot and one person; each is steadied by itself. The result is the same however a clip
@@ -88,9 +86,7 @@ def read_motion(
     return _steadied(stored, start, stop, 0, len(stored), kind, radius)
 
 
-def _steadied(
-    stored: Stored[Record], start: int, stop: int, first: int, last: int, kind: MotionKind, radius: int
-) -> Record:
+def _steadied(stored: Stored[Record], start: int, stop: int, first: int, last: int, kind: MotionKind, radius: int) -> Record:
     """Frames ``start`` to ``stop`` of the stretch from ``first`` to ``last``."""
     low, high = max(first, start - radius), min(last, stop + radius)
     rows = steadied(stored.read(low, high).plain(kind.record), kind.smooth, radius)

@@ -1,4 +1,4 @@
-"""``python -m pipelines.studio``: open the studio on this machine.
+"""``mmfa studio``: open the studio on this machine.
 
 Exit codes: 0 ended by Ctrl-C, 2 bad configuration, a port that is taken, or a missing package.
 """
@@ -17,31 +17,30 @@ from pathlib import Path
 
 from rich.console import Console
 
-from mmfa_components.errors import ConfigError, MMFAError, reason_of
+from mmfa_components.command import guarded
+from mmfa_components.errors import ConfigError, reason_of
 from mmfa_components.registry import load_registry
 from pipelines.config.components import named_parts
 from pipelines.config.load import load_pipeline
 from pipelines.config.schema import Pipeline
 
+PROG = "python -m pipelines.studio"
 PORT = 7860
 BASE = Path(__file__).parent / "studio.toml"
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, prog: str = PROG) -> int:
     """Run the studio until Ctrl-C; gives the exit code."""
-    options = _parser().parse_args(arguments)
+    os.environ.setdefault("MPLBACKEND", "agg")
+    options = parser(prog).parse_args(arguments)
     say = Console(stderr=True, highlight=False, soft_wrap=True)
-    try:
-        return _serve(options, say)
-    except MMFAError as error:
-        say.print(f"error: {error}", markup=False)
-        return 2
-    except KeyboardInterrupt:
-        return 0
+    return guarded(lambda: _until_stopped(options, say))
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m pipelines.studio", description="Pose portraits and move them by clips, in your browser.")
+def parser(prog: str = PROG, add_help: bool = True) -> argparse.ArgumentParser:
+    """The command line."""
+    text = "Pose portraits and move them by clips, in your browser."
+    parser = argparse.ArgumentParser(prog=prog, description=text, add_help=add_help)
     parser.add_argument("--port", type=int, default=PORT, help=f"port to listen on, 0: any free one (default {PORT})")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on; anything but this machine's own is open to the network")
     parser.add_argument("--allow-host", action="append", default=[], metavar="NAME", help="a further name the server may be called by")
@@ -51,6 +50,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--grace", type=float, default=15.0, metavar="SECONDS", help="how long the files of a closed page stay (default 15)")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides", help="as for pipelines: engine.device=cpu")
     return parser
+
+
+def _until_stopped(options: argparse.Namespace, say: Console) -> int:
+    try:
+        return _serve(options, say)
+    except KeyboardInterrupt:
+        return 0
 
 
 def _serve(options: argparse.Namespace, say: Console) -> int:
@@ -96,5 +102,4 @@ def _serve(options: argparse.Namespace, say: Console) -> int:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("MPLBACKEND", "agg")
     sys.exit(main())

@@ -1,4 +1,4 @@
-"""One run of a recipe: the very code behind ``python -m pipelines.run``, watched, and stopped when wanted."""
+"""One run of a recipe: the very code behind ``mmfa run``, watched, and stopped when wanted."""
 
 from __future__ import annotations
 

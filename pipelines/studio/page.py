@@ -8,6 +8,7 @@ from pathlib import Path
 
 from nicegui import ui
 
+from pipelines.config.places import DEMO_FOLDER
 from pipelines.runs.clips import Clip
 from pipelines.stages.encode import Portrait
 from pipelines.studio.controls import Controls
@@ -19,11 +20,14 @@ from pipelines.studio.widgets import Button, Dial, Drop, Picture, Scale, Text
 from pipelines.studio.worker import StudioWorker, as_jpeg, data_url, portrait_crop
 
 FACE = (
-    "M12 3c4 0 6.5 3 6.5 7.500C18.5 16 15.5 21 12 21s-6.500-5-6.500-10.500C5.5 6 8 3 12 3z"
-    "M9 11h.01M15 11h.01M9.5 15.500c1.600 1.200 3.400 1.200 5 0"
+    "M12 3c4 0 6.5 3 6.5 7.500C18.5 16 15.5 21 12 21s-6.500-5-6.500-10.500C5.5 6 8 3 12 3zM9 11h.01M15 11h.01M9.5 15.500c1.600 1.200 3.400 1.200 5 0"
 )
 FILM = "M4 5h16v14H4zM8 5v14M16 5v14M4 9.700h4M4 14.300h4M16 9.700h4M16 14.300h4"
 CONSENT = "Animate only faces of people who agreed to it, or who are yours to animate. Results are marked as synthetic in their metadata."
+DEMO: dict[Slot, Path] = {
+    "portrait": DEMO_FOLDER / "portraits" / "hiker.jpg",
+    "clip": DEMO_FOLDER / "clips" / "smiling_man.mp4",
+}
 
 
 class Page:
@@ -55,8 +59,8 @@ class Page:
         self.desk.take(slot, upload)
 
     async def demo(self) -> None:
-        """Use copies of the demo media of a source checkout."""
-        for slot, path in demo_media().items():
+        """Use copies of the demo media."""
+        for slot, path in DEMO.items():
             copy = self.session.folder / f"{slot}-demo.part"
             await self.desk.worker.call(partial(shutil.copyfile, path, copy))
             self.take(slot, await self.desk.worker.call(partial(admit, copy, slot, path.name)))
@@ -91,8 +95,7 @@ class Page:
         with ui.element("div").classes("stage__empty") as self.empty:
             Text("h2", "Pose a face")
             Text("p", "Drop a portrait to begin. Move the sliders and the picture follows. Add a clip to give the portrait its motion.")
-            if demo_media():
-                Button("Try it with the demo media", self.demo)
+            Button("Try it with the demo media", self.demo)
         self.busy = Text("p", "", "stage__busy").props("role=status")
         self.moment = Dial(Scale("Frame of the clip", 0, 1, 1), lambda frame: self.desk.show_moment(round(frame)))
 
@@ -134,10 +137,3 @@ def facts_of(upload: Upload) -> str:
         return size
     seconds = float(info.duration) if info.duration else (info.frames or 0) / float(info.rate or 25)
     return f"{size}, {seconds:.1f} s, {float(info.rate):.4g} frames/s"
-
-
-def demo_media() -> dict[Slot, Path]:
-    """The demo media of a source checkout; empty when they are not there."""
-    assets = Path(__file__).parents[2] / "assets"
-    found: dict[Slot, Path] = {"portrait": assets / "portraits" / "hiker.jpg", "clip": assets / "clips" / "smiling_man.mp4"}
-    return found if all(path.is_file() for path in found.values()) else {}

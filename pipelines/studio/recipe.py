@@ -18,7 +18,7 @@ from pipelines.studio.uploads import Upload
 
 NAME = "studio.toml"
 HEAD = """# Made by MMFA Studio. Put this file beside {files} and run
-#   python -m pipelines.run {name}
+#   mmfa run {name}
 # Animate only faces of people who agreed to it; say that the result is synthetic.
 """
 

@@ -14,7 +14,7 @@ from pipelines.studio.recipe import Recipe, bundle
 from pipelines.studio.widgets import Button, Compare, Text
 from pipelines.studio.worker import as_jpeg, data_url, portrait_crop
 
-AGAIN = "The recipe makes this result again: put it beside its files, or unpack the ZIP, and run: python -m pipelines.run studio.toml"
+AGAIN = "The recipe makes this result again: put it beside its files, or unpack the ZIP, and run: mmfa run studio.toml"
 
 
 def show_result(desk: Desk, job: Job, recipe: Recipe) -> None:

@@ -193,7 +193,6 @@ def as_jpeg(rgb: Tensor, quality: int = 90) -> bytes:
     return buffer.getvalue()
 
 
-
 def portrait_crop(portrait: Portrait, size: int = 384) -> Tensor:
     """The face of a portrait (size, size, 3) uint8, cut out as the animator sees it."""
     return to_bytes(crop_frames(portrait.rgb[None], portrait.square, size, torch.device("cpu"), fill=True).rgb)[0]

@@ -15,10 +15,7 @@ from mmfa_components.weights import write_weights
 
 def half(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """Floating tensors as fp16, others as they are, all contiguous on the CPU."""
-    return {
-        k: (v.detach().half() if v.is_floating_point() else v.detach()).cpu().contiguous().clone()
-        for k, v in tensors.items()
-    }
+    return {k: (v.detach().half() if v.is_floating_point() else v.detach()).cpu().contiguous().clone() for k, v in tensors.items()}
 
 
 def save_weights(path: Path, module: nn.Module, architecture: str, facts: dict[str, str]) -> None:
@@ -41,9 +38,7 @@ def save_checkpoint(path: Path, state: dict[str, object]) -> None:
     except (OSError, RuntimeError) as error:  # torch tells of a full disk by a RuntimeError
         partial.unlink(missing_ok=True)
         what = f"the checkpoint cannot be written ({reason_of(error)})"
-        fix = (
-            "free space there and run the same command again: it goes on from the checkpoint before"
-        )
+        fix = "free space there and run the same command again: it goes on from the checkpoint before"
         raise OutputError(what, where=str(path), fix=fix) from error
 
 

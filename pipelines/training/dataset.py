@@ -61,9 +61,7 @@ def load_clips(
     entries = [c for c in index.clips if c.split == split]
     if not entries:
         what = f"holds no clips of the split {split!r}"
-        raise DatasetError(
-            what, where=str(folder), fix="prepare more files, or raise split.val_share"
-        )
+        raise DatasetError(what, where=str(folder), fix="prepare more files, or raise split.val_share")
     store = RecordCache(folder / STORE, "read")
     stored = [_open(store, entry, folder) for entry in entries]
     lengths = torch.tensor([len(clip) for clip in stored])

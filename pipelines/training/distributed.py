@@ -37,9 +37,7 @@ def run_on_ray(pipeline: TrainPipeline, console: Console) -> LoopResult:
         data=attrs.evolve(pipeline.data, folder=str(Path(pipeline.data.folder).resolve())),
     )
     gpu = resolve_device(pipeline.run.device).type == "cuda"
-    console.print(
-        f"{pipeline.scale.workers} Ray workers, log in {folder}", highlight=False, markup=False
-    )
+    console.print(f"{pipeline.scale.workers} Ray workers, log in {folder}", highlight=False, markup=False)
     returned = run_workers(
         train_worker,
         placed,
@@ -67,7 +65,5 @@ def train_worker(pipeline: TrainPipeline, place: Place) -> dict[str, Any]:
         place.keep(folder, (CHECKPOINT,), step)
 
     console = Console(file=sys.stdout, width=160)
-    result = run_session(
-        pipeline, console, Group(place.rank, place.world), place.device, state=state, saved=saved
-    )
+    result = run_session(pipeline, console, Group(place.rank, place.world), place.device, state=state, saved=saved)
     return attrs.asdict(result)

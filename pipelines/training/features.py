@@ -37,10 +37,7 @@ def read_features(folder: Path, weights: str, digest: str) -> Features:
             found[name] = stored.read_field("expression").float()
     if not found:
         left = f"; {others} were made with other weights" if others else ""
-        fix = (
-            "fill it: python -m pipelines.run decompose "
-            "--set inputs.files='[\"videos/*.mp4\"]' --set cache.folder=FOLDER"
-        )
+        fix = "fill it: mmfa run decompose --set inputs.files='[\"videos/*.mp4\"]' --set cache.folder=FOLDER"
         what = f"holds no motion of these weights ({weights}){left}"
         raise DatasetError(what, where=str(folder), fix=fix)
     rows = [found[name] for name in sorted(found)]

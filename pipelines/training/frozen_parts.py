@@ -41,11 +41,7 @@ def _freeze_others(model: nn.Module, trained: Sequence[str]) -> None:
     names = [name for name, _ in model.named_parameters()]
     for wanted in trained:
         if not any(_under(name, (wanted,)) for name in names):
-            parts = [
-                name
-                for name, part in model.named_children()
-                if any(True for _ in part.parameters())
-            ]
+            parts = [name for name, part in model.named_children() if any(True for _ in part.parameters())]
             raise TrainingError(
                 f"nothing to train is called {wanted!r}",
                 where="model.trained",

@@ -70,9 +70,7 @@ def record_networks(
                     torch.set_autocast_cache_enabled(True)
 
 
-def record_function(
-    function: Callable[[Tensor], Tensor], sample: Tensor
-) -> Callable[[Tensor], Tensor]:
+def record_function(function: Callable[[Tensor], Tensor], sample: Tensor) -> Callable[[Tensor], Tensor]:
     """``function`` of a tensor like ``sample``, recorded.
 
     Every result is a copy, since the next replay writes over the last one's.

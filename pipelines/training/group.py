@@ -35,9 +35,7 @@ class Group:
         if self.world == 1:
             return module
         devices = [device] if device.type == "cuda" else None
-        return DistributedDataParallel(
-            module, device_ids=devices, find_unused_parameters=some_unused
-        )
+        return DistributedDataParallel(module, device_ids=devices, find_unused_parameters=some_unused)
 
     def mean(self, values: Tensor) -> Tensor:
         """The mean of a tensor over all processes."""

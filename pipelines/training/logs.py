@@ -83,9 +83,7 @@ class TrainingLog:
         if self.writer is not None:
             self.writer.add_image("val", picture.clamp(0, 1).cpu(), step)
 
-    def progress(
-        self, step: int, steps: int, batch: int, left: float | None, losses: Mapping[str, float]
-    ) -> None:
+    def progress(self, step: int, steps: int, batch: int, left: float | None, losses: Mapping[str, float]) -> None:
         """Every few seconds a line: step, speed, time left, losses.
 
         left: seconds this call may still take, None for no limit.
@@ -130,9 +128,7 @@ def _tensorboard(folder: Path, step: int) -> Any:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
         fix = "pip install 'mmfa[train]', or set run.tensorboard=false"
-        raise PluginError(
-            "TensorBoard is not installed", where="run.tensorboard", fix=fix
-        ) from error
+        raise PluginError("TensorBoard is not installed", where="run.tensorboard", fix=fix) from error
     return SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1 if step else None)
 
 

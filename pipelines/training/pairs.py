@@ -63,9 +63,7 @@ class PairSource:
     def __len__(self) -> int:
         return len(self.clips)
 
-    def batch(
-        self, count: int, generator: torch.Generator, rank: int, world: int, device: torch.device
-    ) -> Pairs:
+    def batch(self, count: int, generator: torch.Generator, rank: int, world: int, device: torch.device) -> Pairs:
         """See ``training.recipe.Material``."""
         draw = draw_pairs(self.clips, count, generator, self.data)
         return make_pairs(self.clips, self.labels, draw.part(rank, world), device)
@@ -96,9 +94,7 @@ def draw_pairs(clips: FaceClips, count: int, generator: torch.Generator, data: D
     return Draw(frames.T, length == 1, moved, mirrored, motion, colour, reshaped, bumps)
 
 
-def make_pairs(
-    clips: FaceClips, labels: Mapping[str, Label], draw: Draw, device: torch.device
-) -> Pairs:
+def make_pairs(clips: FaceClips, labels: Mapping[str, Label], draw: Draw, device: torch.device) -> Pairs:
     """The pairs of a draw, on ``device``: pictures and the rows of all labels."""
     there, made = draw.to(device), []
     for which in (0, 1):
@@ -145,9 +141,7 @@ def jitter(rgb: Tensor, colour: Tensor) -> Tensor:
     return ((mean + (rgb - mean) * contrast) * brightness).clamp(0, 1)
 
 
-def mirror(
-    rows: Mapping[str, Tensor], labels: Mapping[str, Label], mirrored: Tensor
-) -> dict[str, Tensor]:
+def mirror(rows: Mapping[str, Tensor], labels: Mapping[str, Label], mirrored: Tensor) -> dict[str, Tensor]:
     """Those of the frames that ``mirrored`` (B,) names, mirrored; pictures as float in [0, 1]."""
     rows = {**rows, IMAGE: rows[IMAGE].float() / 255}
     side = float(rows[IMAGE].shape[-1])
@@ -158,9 +152,7 @@ def mirror(
     return found
 
 
-def reshape(
-    rows: Mapping[str, Tensor], labels: Mapping[str, Label], reshaped: Tensor, random: Tensor
-) -> tuple[dict[str, Tensor], Bumps]:
+def reshape(rows: Mapping[str, Tensor], labels: Mapping[str, Label], reshaped: Tensor, random: Tensor) -> tuple[dict[str, Tensor], Bumps]:
     """Those that ``reshaped`` (B,) names with faces of another shape.
 
     Labels are changed here, pictures by ``move``, which takes the bumps, posed and in pixels, that

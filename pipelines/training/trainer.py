@@ -66,9 +66,7 @@ class Trainer:
         options: dict[str, Any] = {"lr": rate, "betas": betas, "fused": device.type == "cuda"}
         learning = [p for p in self.model.parameters() if p.requires_grad]
         self.optimizer = torch.optim.Adam(learning, **options)
-        self.critic_optimizer = (
-            None if self.critic is None else torch.optim.Adam(self.critic.parameters(), **options)
-        )
+        self.critic_optimizer = None if self.critic is None else torch.optim.Adam(self.critic.parameters(), **options)
         self.step = self.samples = self.bad = 0
         if run.compile:
             for name in recipe.compiled:

@@ -11,6 +11,7 @@ from attrs.validators import gt, in_, instance_of, lt
 
 from mmfa_components.training.options import Schedule
 from mmfa_components.training.vae import LatentRun
+from pipelines.config.places import CACHE, cache_folder
 from pipelines.training.schema import Optimiser, Run, TrainPipeline
 
 
@@ -22,7 +23,7 @@ class VAEData:
     held_out: share of the clips that is kept for the figures.
     """
 
-    cache: str = ".cache/mmfa"
+    cache: str = attrs.field(default=CACHE, converter=cache_folder)
     held_out: float = attrs.field(default=0.1, validator=[gt(0.0), lt(1.0)])
 
 

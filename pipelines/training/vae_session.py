@@ -62,9 +62,7 @@ def latent_recipe(pipeline: VAEPipeline, registry: Registry) -> LatentRecipe:
     return recipe
 
 
-def train_latent(
-    recipe: LatentRecipe, pipeline: VAEPipeline, features: Features, console: Console
-) -> tuple[Trainer, LatentFigures | None]:
+def train_latent(recipe: LatentRecipe, pipeline: VAEPipeline, features: Features, console: Console) -> tuple[Trainer, LatentFigures | None]:
     """Train on features; the trainer, and figures on held-out clips (None when interrupted).
 
     The log and, while it is not finished, the checkpoint are in ``run.folder``.
@@ -110,9 +108,7 @@ def run_vae(pipeline: VAEPipeline, registry: Registry, console: Console) -> VAER
     def say(text: str) -> None:
         console.print(text, highlight=False, markup=False, soft_wrap=True)
 
-    others = (
-        f"; {features.others} entries of other weights were left out" if features.others else ""
-    )
+    others = f"; {features.others} entries of other weights were left out" if features.others else ""
     say(f"{len(features)} features of {features.clips} clips{others}")
     trainer, figures = train_latent(recipe, pipeline, features, console)
     path = folder / f"{own.name}.safetensors"

@@ -27,17 +27,37 @@ class FaceAlignmentOptions:
 
 
 def make_landmarks(options: FaceAlignmentOptions, context: Context) -> FaceAlignmentLandmarks:
-    """Build the detector; the package is imported here, not with the plugin. Raises WeightsError or PluginError."""
+    """Build the detector; the package is imported here, not with the plugin. Raises WeightsError or PackageError."""
     from plugins.face_alignment.landmarks import FaceAlignmentLandmarks
 
     return FaceAlignmentLandmarks(options.weights, options.flip, context)
 
 
+def check_at_hand(options: FaceAlignmentOptions) -> None:
+    """Raises PackageError when the package is not installed, WeightsError when the network is not there."""
+    from plugins.face_alignment.landmarks import check_package, weights_file
+
+    check_package()
+    weights_file(options.weights)
+
+
 @hookimpl
 def mmfa_components() -> list[ComponentSpec]:
     """The landmark detector."""
-    summary = "68 points (x, y) of the face-alignment package (Bulat et al. 2017); needs the user's weights file"
+    summary = "68 points (x, y) of the face-alignment package (Bulat et al. 2017); needs mmfa[face-alignment] and your weights file"
     needs = (r.Frames, r.FaceRegions)
+    given = (r.ContourLandmarks,)
     return [
-        ComponentSpec("landmark_detector", "face_alignment", make_landmarks, needs, (r.ContourLandmarks,), FaceAlignmentOptions, "1", (), summary)
-    ]  # fmt: skip
+        ComponentSpec(
+            "landmark_detector",
+            "face_alignment",
+            make_landmarks,
+            needs,
+            given,
+            FaceAlignmentOptions,
+            "1",
+            (),
+            summary,
+            check=check_at_hand,
+        )
+    ]

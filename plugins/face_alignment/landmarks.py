@@ -7,13 +7,14 @@ itself, sees one image at a time and rounds points to whole pixels. The input cr
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from mmfa_components import records as r
-from mmfa_components.errors import PluginError, WeightsError
+from mmfa_components.errors import PackageError, WeightsError
 from mmfa_components.geometry.squares import crop_squares, from_crop
 from mmfa_components.kinds import Context
 from mmfa_components.torch_weights import load_state_dict_file
@@ -34,6 +35,21 @@ def hub_file() -> Path:
     return Path(torch.hub.get_dir()) / "checkpoints" / FILE
 
 
+def check_package() -> None:
+    """Raises PackageError when the package is not installed."""
+    if find_spec("face_alignment") is None:
+        fix = "pip install 'mmfa[face-alignment]'"
+        raise PackageError("the package face-alignment is not installed", where="landmark_detector.face_alignment", fix=fix)
+
+
+def weights_file(weights: str) -> Path:
+    """The user's file, or where the package would look for it. Raises WeightsError when it is not there."""
+    path = Path(weights).expanduser() if weights else hub_file()
+    if not path.is_file():
+        raise WeightsError("the face-alignment network is not there, and none is shipped", where=str(path), fix=FIX)
+    return path
+
+
 def network_squares(squares: Tensor) -> Tensor:
     """Squares (N, 4) the network looks at, from face regions (N, 4)."""
     centre, side, angle = squares[:, :2], squares[:, 2:3], squares[:, 3:]
@@ -49,15 +65,12 @@ class FaceAlignmentLandmarks:
     """
 
     def __init__(self, weights: str, flip: bool, context: Context) -> None:
-        """Load the network. Raises WeightsError (missing, damaged, another architecture), PluginError (package not importable)."""
-        path = Path(weights).expanduser() if weights else hub_file()
-        if not path.is_file():
-            raise WeightsError("the face-alignment network is not there, and none is shipped", where=str(path), fix=FIX)
-        try:
-            from face_alignment import utils
-            from face_alignment.models import FAN
-        except ImportError as error:
-            raise PluginError(f"cannot be imported: {error}", where="face_alignment", fix="pip install face-alignment") from error
+        """Load the network. Raises WeightsError (missing, damaged, another architecture), PackageError (not installed)."""
+        check_package()
+        from face_alignment import utils
+        from face_alignment.models import FAN
+
+        path = weights_file(weights)
         self.network = FAN(STACKS)
         load_state_dict_file(path, self.network, FIX)
         self.network.eval().requires_grad_(False).to(context.device)

@@ -1,6 +1,6 @@
 """Metrics of faces: AKD (landmarks), AED (identity), APD (pose), with the paper's backbones as options that load a user's files.
 
-The defaults need no file that is not shipped, except AED's (``python -m plugins fetch sface``); they stand in for the paper's backbones,
+The defaults need no file that is not shipped, except AED's (``mmfa plugins fetch sface``); they stand in for the paper's backbones,
 and every table says so. A backbone is what the options say and nothing else: a missing file is an error, never another backbone.
 """
 

@@ -40,12 +40,8 @@ class FaceVid2VidModel(nn.Module):
             s.keypoint_ups,
             s.keypoint_side,
         )
-        self.pose_estimator = HeadPoseEstimator(
-            s.keypoints, s.pose_channels, s.pose_blocks, s.pose_side
-        )
-        self.appearance_extractor = AppearanceExtractor(
-            s.appearance_channels, s.channels, s.depth, s.appearance_blocks
-        )
+        self.pose_estimator = HeadPoseEstimator(s.keypoints, s.pose_channels, s.pose_blocks, s.pose_side)
+        self.appearance_extractor = AppearanceExtractor(s.appearance_channels, s.channels, s.depth, s.appearance_blocks)
         self.dense_motion = DenseMotionNetwork(
             s.keypoints,
             s.channels,
@@ -55,9 +51,7 @@ class FaceVid2VidModel(nn.Module):
             widths=s.motion_channels,
             mask_kernel=s.mask_kernel,
         )
-        self.generator = VolumeGenerator(
-            s.channels, s.depth, s.generator_channels, s.generator_blocks
-        )
+        self.generator = VolumeGenerator(s.channels, s.depth, s.generator_channels, s.generator_blocks)
 
     def render(
         self,
@@ -72,9 +66,7 @@ class FaceVid2VidModel(nn.Module):
         return result
 
 
-def posed(
-    canonical: Tensor, rotation: Tensor, scale: Tensor, translation: Tensor, deformation: Tensor
-) -> tuple[Tensor, Tensor]:
+def posed(canonical: Tensor, rotation: Tensor, scale: Tensor, translation: Tensor, deformation: Tensor) -> tuple[Tensor, Tensor]:
     """Keypoints ``x = s (R x_c + delta) + t`` (N, K, 3) (eq. 1) and frames ``s R`` (N, 3, 3).
 
     The paper has no scale; it is 1 in all motion that was estimated, and is there for edits. The

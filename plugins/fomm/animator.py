@@ -46,9 +46,7 @@ class EncodedPicture(Record):
     features: Tensor = tensor("N", "C", "h", "w")
 
 
-KIND = MotionKind(
-    KeypointMotion, smooth=("points", "jacobians"), reference=(Term("points"), Term("jacobians"))
-)
+KIND = MotionKind(KeypointMotion, smooth=("points", "jacobians"), reference=(Term("points"), Term("jacobians")))
 
 
 @attrs.frozen
@@ -97,14 +95,11 @@ class FOMMAnimator:
         """Keypoints and Jacobians, in float32 always."""
         return KeypointMotion(*self.model.keypoint_detector(crops.rgb))
 
-    def render(
-        self, identity: EncodedPicture, source: KeypointMotion, driving: KeypointMotion
-    ) -> Frames:
+    def render(self, identity: EncodedPicture, source: KeypointMotion, driving: KeypointMotion) -> Frames:
         """Frames (N, 3, S, S) of the identity moved from ``source`` to ``driving``."""
         frames = len(driving)
         image, features, points, jacobians = (
-            t.expand(frames, *t.shape[1:])
-            for t in (identity.image, identity.features, source.points, source.jacobians)
+            t.expand(frames, *t.shape[1:]) for t in (identity.image, identity.features, source.points, source.jacobians)
         )
         given = (driving.points, driving.jacobians)
         with self._autocast():

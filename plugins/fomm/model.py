@@ -21,9 +21,7 @@ class FOMMModel(nn.Module):
     def __init__(self, sizes: Sizes) -> None:
         super().__init__()
         s = sizes
-        self.keypoint_detector = KeypointJacobianDetector(
-            s.keypoints, s.keypoint_stem, s.keypoint_channels, s.shrink, s.temperature
-        )
+        self.keypoint_detector = KeypointJacobianDetector(s.keypoints, s.keypoint_stem, s.keypoint_channels, s.shrink, s.temperature)
         self.dense_motion = DenseMotion2D(s.keypoints, s.motion_stem, s.motion_channels, s.shrink)
         self.generator = OcclusionAwareGenerator(s.generator_channels, s.generator_blocks)
 

@@ -1,7 +1,7 @@
 """The presets of FOMM: sizes of its networks, and their weights.
 
 ``paper`` has the sizes of the authors' VoxCeleb model; ``base`` is smaller, within the cost of
-MMFA's ``base`` per driven frame (``python -m plugins sizes --system fomm`` prints the figures).
+MMFA's ``base`` per driven frame (``mmfa plugins sizes --system fomm`` prints the figures).
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ BASE = Sizes(
 def preset_of(sizes: Sizes) -> Preset:
     """The preset of these sizes, with the name of its weights file."""
     name = f"fomm_{sizes.name}"
-    own = "not shipped yet: train it (model.system = \"fomm\") and name the file in [weights]"
+    own = 'not shipped yet: train it (model.system = "fomm") and name the file in [weights]'
     file = WeightsFile(name, HERE / f"{name}.safetensors", f"fomm/{sizes.name}/{REVISION}", "", "", own)
     return Preset(sizes.name, sizes, {"animator": file})
 

@@ -32,8 +32,16 @@ def make_rotation(options: HopeNetOptions, context: Context) -> HopeNetRotation:
     return HopeNetRotation(options.weights, context)
 
 
+def check_at_hand(options: HopeNetOptions) -> None:
+    """Raises WeightsError when the file is not named or not there."""
+    from plugins.hopenet.rotation import weights_file
+
+    weights_file(options.weights)
+
+
 @hookimpl
 def mmfa_components() -> list[ComponentSpec]:
     """The rotation estimator."""
     summary = "ResNet-50 with 66 bins per angle (Ruiz et al. 2018); needs the user's weights file"
-    return [ComponentSpec("rotation_estimator", "hopenet", make_rotation, (r.Frames,), (r.Rotation,), HopeNetOptions, "1", (), summary)]
+    needs, gives = (r.Frames,), (r.Rotation,)
+    return [ComponentSpec("rotation_estimator", "hopenet", make_rotation, needs, gives, HopeNetOptions, "1", (), summary, check=check_at_hand)]

@@ -24,6 +24,16 @@ FIX = (
 )
 
 
+def weights_file(weights: str) -> Path:
+    """The user's file. Raises WeightsError when none is named, or it is not there."""
+    if not weights:
+        raise WeightsError("no weights file is named, and none is shipped", where="rotation_estimator.hopenet", fix=FIX)
+    path = Path(weights).expanduser()
+    if not path.is_file():
+        raise WeightsError("there is no such weights file", where=str(path), fix=FIX)
+    return path
+
+
 def make_network() -> nn.Module:
     """ResNet-50 whose class layer is replaced by three heads, in the official layout of names.
 
@@ -53,10 +63,9 @@ class HopeNetRotation:
 
     def __init__(self, weights: str, context: Context) -> None:
         """Load ``weights``. Raises WeightsError when none is named, or it is missing, damaged or of another architecture."""
-        if not weights:
-            raise WeightsError("no weights file is named, and none is shipped", where="rotation_estimator.hopenet", fix=FIX)
+        path = weights_file(weights)
         self.network = make_network()
-        load_state_dict_file(Path(weights).expanduser(), self.network, FIX)
+        load_state_dict_file(path, self.network, FIX)
         self.network.eval().requires_grad_(False).to(context.device)
         self.dtype = context.dtype
         self.mean = torch.tensor(MEAN, device=context.device)[:, None, None]

@@ -16,9 +16,7 @@ from plugins.mmfa.training.vae import Options as VAEOptions
 from plugins.mmfa.training.vae import make_vae_recipe
 
 MODEL_VERSION = "3"
-DEFAULT: dict[str, tuple[str, ...]] = {
-    role: (file.name,) for role, file in PRESETS["base"].weights.items()
-}
+DEFAULT: dict[str, tuple[str, ...]] = {role: (file.name,) for role, file in PRESETS["base"].weights.items()}
 """Names of the default preset's weights files, by role."""
 
 
@@ -35,9 +33,7 @@ def _spec(
     if kind == "expression_codec":
         weights += ("facemesh_geometry",)
     options = parts.PartOptions
-    return ComponentSpec(
-        kind, "mmfa", factory, needs, gives, options, MODEL_VERSION, weights, summary, default=True
-    )
+    return ComponentSpec(kind, "mmfa", factory, needs, gives, options, MODEL_VERSION, weights, summary, default=True)
 
 
 @hookimpl

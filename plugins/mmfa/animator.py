@@ -81,6 +81,7 @@ class MMFAAnimator:
 
     def decompose(self, crops: r.Frames, landmarks: r.Landmarks) -> r.Motion:
         """Rotation, scale, translation and expression of frames (N, 3, 256, 256); landmarks in pixels of the crops."""
+
         def asked_by(kind: str) -> list[r.Record]:
             return [_hand_over(need, kind, crops, landmarks) for need in self.needs[kind]]
 
@@ -141,7 +142,8 @@ class MMFAAnimator:
 
 
 def _rows(canonical: r.CanonicalKeypoints, motion: r.Motion) -> r.CanonicalKeypoints:
-    return canonical if len(canonical) in (1, len(motion)) else canonical[:1]
+    rows = canonical.points.shape[0]  # not len(): an export keeps shapes free, but not lengths
+    return canonical if rows == 1 or rows == motion.scale.shape[0] else canonical[:1]
 
 
 def _hand_over(need: type[r.Record], kind: str, crops: r.Frames, landmarks: r.Landmarks) -> r.Record:

@@ -26,9 +26,7 @@ class MMFAModel(nn.Module):
         self.affine_estimator = presets.affine_estimator(sizes)
         self.expression_encoder = presets.expression_encoder(sizes)
         self.expression_decoder = presets.expression_decoder(sizes)
-        self.expression_pose = presets.expression_pose(
-            sizes
-        )  # of motions; training works on e itself
+        self.expression_pose = presets.expression_pose(sizes)  # of motions; training works on e itself
         self.appearance_extractor = presets.appearance_extractor(sizes)
         self.dense_motion = presets.dense_motion(sizes)
         self.generator = presets.generator(sizes)
@@ -38,9 +36,7 @@ class MMFAModel(nn.Module):
 
         It is read from images (N, 3, S, S) or shapes (N, 107, 3), as the sizes say.
         """
-        feature: Tensor = self.expression_encoder(
-            shape if self.sizes.expression_input == "shape" else image
-        )
+        feature: Tensor = self.expression_encoder(shape if self.sizes.expression_input == "shape" else image)
         return feature
 
     def pose(
@@ -69,9 +65,7 @@ class MMFAModel(nn.Module):
         image: (N, 3, S, S) of the source.  volume: its appearance.
         source, driving: posed keypoints (N, K, 3), with their frames ``s R`` (N, 3, 3).
         """
-        flow, occlusion, hint, surface = self.dense_motion(
-            volume, source, driving, relative_jacobian(source_frame, driving_frame)
-        )
+        flow, occlusion, hint, surface = self.dense_motion(volume, source, driving, relative_jacobian(source_frame, driving_frame))
         return self.generator(volume, flow, occlusion, hint, image, surface), occlusion
 
 

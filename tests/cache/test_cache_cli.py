@@ -1,4 +1,4 @@
-"""``python -m cache`` in a process of its own."""
+"""``mmfa cache`` in a process of its own."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from sample_records import Jacobians, entry_folder, key_of, make
 
 from cache import CacheKey, RecordCache
 from cache.__main__ import main
+from mmfa_components.folders import CACHE_VARIABLE
 from mmfa_components.records import Identity, Motion
 
 ANIMATOR = {"kind": "animator", "name": "mmfa", "version": "1", "options": {}, "weights": {"mmfa": "12ab" * 16}}
@@ -83,7 +84,8 @@ def test_ls_lists_all_with_unknown_records(filled: Filled, call: Callable[..., R
     assert "4 entries" in done.stdout.splitlines()[-1]
 
 
-def test_ls_json_and_default_folder(filled: Filled) -> None:
+def test_ls_json_and_default_folder(filled: Filled, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(CACHE_VARIABLE)
     (filled.folder.parent / ".cache").mkdir()
     filled.folder.rename(filled.folder.parent / ".cache" / "mmfa")
     done = run(filled.folder.parent, "ls", "--json")

@@ -1,4 +1,4 @@
-"""``python -m cache`` export, import, show --plot."""
+"""``mmfa cache`` export, import, show --plot."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import pickle
 from fractions import Fraction
 from pathlib import Path
 
+import attrs
 import pytest
 import torch
 from PIL import Image
@@ -54,6 +55,23 @@ def test_out_of_one_cache_into_another(tmp_path: Path, capsys: pytest.CaptureFix
     back = RecordCache(tmp_path / "b").get(key)
     assert all(torch.equal(a, b) for a, b in zip(back.tensors().values(), motion().tensors().values(), strict=True))
     assert main(["verify", "--folder", str(tmp_path / "b")], {}) == 0
+
+
+def test_the_clips_own_clock_is_used(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cache = RecordCache(tmp_path)
+    key = CacheKey.of(Motion, [ANIMATOR], {}, "other", "vfr.mp4")
+    cache.put(key, motion(4))
+    command = ["export", key.digest[:10], str(tmp_path / "clip"), "--folder", str(tmp_path)]
+    assert main(command, {}) == 2
+    assert "--rate 25" in capsys.readouterr().err
+    plain = CacheKey.of(Timestamps, [], {}, "other", "vfr.mp4", "exact")
+    clock = attrs.evolve(plain, notes={"rate": "30000/1001", "time_base": "1/90000"})
+    assert clock.digest == plain.digest  # entries of before stay what they are
+    cache.put(clock, Timestamps(torch.tensor([0, 3000, 9000, 9500])))
+    assert main(command, {}) == 0
+    file = MotionFile(tmp_path / "clip.motion.zip")
+    assert (file.header.rate, file.header.time_base) == (Fraction(30000, 1001), Fraction(1, 90000))
+    assert file.pts(0, 4).tolist() == [0, 3000, 9000, 9500]
 
 
 def test_a_template_becomes_a_motion_file_beside_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

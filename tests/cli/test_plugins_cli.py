@@ -1,4 +1,4 @@
-"""``python -m plugins``: list, show, check and sizes, with plugins that are fine, broken, or need the user's files."""
+"""``mmfa plugins``: list, show, check and sizes, with plugins that are fine, broken, or need the user's files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``python -m pipelines.run``: exit codes, lists, plans, errors without tracebacks; in this process except where a real one matters."""
+"""``mmfa run``: exit codes, lists, plans, errors without tracebacks; in this process except where a real one matters."""
 
 from __future__ import annotations
 

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from pipelines.config.faults import Faults
-from pipelines.config.inputs import LONGEST_NAME, find_files, make_jobs, natural_key, suffix_of, unique_names
+from pipelines.config.inputs import LONGEST_NAME, find_files, make_jobs, natural_key, unique_names
 from pipelines.config.schema import Inputs, Job, Output
+from pipelines.media import suffix_of
 
 
 @pytest.fixture
@@ -112,7 +113,16 @@ def test_unique_names_never_take_a_name_that_another_has_by_itself() -> None:
 
 
 @pytest.mark.parametrize(
-    ("codec", "suffix"), [("libx264", ".mp4"), ("h264_nvenc", ".mp4"), ("ffv1", ".mkv"), ("prores_ks", ".mov"), ("libvpx", ".mkv")]
+    ("codec", "suffix"),
+    [
+        ("libx264", ".mp4"),
+        ("h264_nvenc", ".mp4"),
+        ("ffv1", ".mkv"),
+        ("prores_ks", ".mov"),
+        ("libvpx", ".mkv"),
+        ("gif", ".gif"),
+        ("libwebp_anim", ".webp"),
+    ],
 )
 def test_the_container_follows_the_codec(codec: str, suffix: str, here: Path) -> None:
     assert suffix_of(codec) == suffix
@@ -162,7 +172,7 @@ def test_a_jsonl_of_jobs(here: Path) -> None:
         ("j.csv", "source,driving,source\na,b,c\n", "there twice"),
         ("j.csv", "source,driving\na,b,c\n", "j.csv:2: has 3 cells"),
         ("j.csv", "source,driving\n,{here}/c/x.mp4\n", "j.csv:2: source is missing"),
-        ("j.csv", "source,driving\n{here}/p/b8.png,{here}/c/x.mp4\n", "j.csv:2: source: there is no file"),
+        ("j.csv", "source,driving\n{here}/p/b8.png,{here}/c/z.mp4\n", "j.csv:2: source: there is no file"),
         ("j.csv", 'source,driving\n"a,b\n', "is not valid CSV"),
         ("j.csv", "source,driving,face\n{here}/p/b9.png,{here}/c/x.mp4,-1\n", "j.csv:2: face: expected 'largest'"),
         ("j.csv", "source,driving,reference\n{here}/p/b9.png,{here}/c/x.mp4,aut\n", "did you mean 'auto'?"),
@@ -187,6 +197,43 @@ def test_tables_that_cannot_be_read(here: Path) -> None:
 
 
 def test_all_lines_of_a_table_are_checked(here: Path) -> None:
-    text = faults_of(write(here, "j.csv", "source,driving\nnone.png,{here}/c/x.mp4\n{here}/p/b9.png,none.mp4\n"), here)
-    assert "j.csv:2: source" in text
+    text = faults_of(write(here, "j.csv", "source,driving,face\n{here}/p/b9.png,{here}/c/x.mp4,-1\n{here}/p/b9.png,,\n"), here)
+    assert "j.csv:2: face" in text
     assert "j.csv:3: driving" in text
+
+
+def test_a_missing_file_is_its_own_jobs_affair_unless_all_are(here: Path) -> None:
+    inputs = write(here, "j.csv", "source,driving\n{here}/p/b8.png,{here}/c/x.mp4\n{here}/p/b9.png,{here}/c/x.mp4\n")
+    missing, good = jobs_of(inputs, here)
+    assert missing.source == here / "p/b8.png"
+    assert good.output == Path("out/b9__x.mp4")
+
+
+@pytest.mark.parametrize("mark", [";", "\t"])
+def test_tables_of_spreadsheets_have_other_separators(here: Path, mark: str) -> None:
+    text = "source,driving,output\n{here}/p/b9.png,{here}/c/x.mp4,a\n".replace(",", mark)
+    (job,) = jobs_of(write(here, "j.csv", text), here)
+    assert job == Job(here / "p/b9.png", here / "c/x.mp4", Path("out/a.mp4"))
+
+
+def test_file_urls_are_paths(here: Path) -> None:
+    spaced = here / "p" / "a b.png"
+    spaced.write_bytes(b"x")
+    (job,) = jobs_of(Inputs((spaced.as_uri(),), (f"{(here / 'c').as_uri()}/x.mp4",)), here)
+    assert (job.source, job.driving) == (spaced, here / "c/x.mp4")
+
+
+@pytest.mark.parametrize(("name", "codec", "fix"), [("a.gif", "libx264", 'codec = "gif"'), ("a.webm", "libx264", "name it .mp4")])
+def test_a_container_that_does_not_take_the_encoder(here: Path, name: str, codec: str, fix: str) -> None:
+    inputs = write(here, "j.csv", "source,driving,output\n{here}/p/b9.png,{here}/c/x.mp4," + name + "\n")
+    text = faults_of(inputs, here, Output(folder="out", codec=codec))
+    assert f"files do not hold {codec}" in text
+    assert fix in text
+    fitting = {"a.gif": "gif", "a.webm": "libvpx-vp9"}[name]
+    (job,) = jobs_of(inputs, here, Output(folder="out", codec=fitting))
+    assert job.output == Path("out", name)
+
+
+def test_the_demo_media_are_found_from_any_folder(here: Path) -> None:
+    jobs = jobs_of(Inputs(("{demo}/portraits/*",), ("{demo}/clips/*.mp4",)), here)
+    assert {job.source.name for job in jobs} == {"astronaut.png", "hiker.jpg"}

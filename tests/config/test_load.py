@@ -71,6 +71,9 @@ def test_a_good_file_becomes_a_plan(tmp_path: Path, registry: Registry) -> None:
         ('output.contact_sheet = "REPORT.JSON.png"\noutput.report = "report.json.png"', "name of the contact sheet"),
         ('engine.name = "rya"', "engine.name: no engine is called 'rya'"),
         ('engine.device = "gpu"', "engine.device: no device is called 'gpu'"),
+        ('engine.device = "mps"', "engine.device: MMFA computes on CPUs and on CUDA devices, not on 'mps'"),
+        ("output = 3", "output: expected a table, got the number 3\n  -> it has keys of its own, such as quality = 3"),
+        ('provenance = "mine.pem"', "such as certificate = 'mine.pem'; all: certificate, key"),
         ('engine.device = "cuda:63"', "engine.device: this machine has no device 'cuda:63'"),
         ('face.select = "larges"', "face.select: expected 'largest' or a whole number from 0, got 'larges'\n  -> did you mean 'largest'?"),
         ("face.select = -1", "face.select: expected 'largest'"),
@@ -139,7 +142,7 @@ def test_a_broken_plugin_is_named_only_when_its_component_is_asked_for(tmp_path:
     (tmp_path / "ok.toml").write_text(GOOD, encoding="utf-8")
     assert load_plan(tmp_path / "ok.toml", [], registry).jobs
     message = fails(tmp_path, registry, GOOD + 'animator.options.rotation_estimator = "shattered"')
-    assert "broken plugins: shattered (python -m plugins check shows why)" in message
+    assert "broken plugins: shattered (mmfa plugins check shows why)" in message
 
 
 def test_files_that_are_no_toml(tmp_path: Path) -> None:

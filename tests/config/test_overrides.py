@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -77,3 +78,25 @@ def test_wrong_overrides_are_named(override: str, words: str) -> None:
     (fault,) = faults.items
     assert fault.where == f"--set {override}"
     assert words in str(fault)
+
+
+@pytest.mark.parametrize(
+    ("raw", "overrides", "left"),
+    [
+        ({"sources": ["a"], "driving": ["b"]}, ["inputs.jobs=j.csv"], {"jobs": "j.csv"}),
+        ({"jobs": "j.csv"}, ["inputs.sources=a", "inputs.driving=b"], {"sources": ["a"], "driving": ["b"]}),
+        ({"jobs": "j.csv"}, ["inputs.sources=a", "inputs.jobs=k.csv"], {"jobs": "k.csv", "sources": ["a"]}),
+        ({"sources": ["a"], "jobs": ""}, ["inputs.jobs="], {"sources": ["a"], "jobs": ""}),
+    ],
+)
+def test_what_is_given_instead_of_other_inputs_takes_their_place(raw: dict[str, Any], overrides: list[str], left: dict[str, Any]) -> None:
+    assert applied({"inputs": raw}, *overrides) == {"inputs": left}
+
+
+def test_a_list_whose_quotes_the_shell_took(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert applied({}, "inputs.sources=[a.jpg, b c.png]", "inputs.driving=[x.mp4]")["inputs"] == {
+        "sources": ["a.jpg", "b c.png"], "driving": ["x.mp4"],
+    }  # fmt: skip
+    (tmp_path / "[me]").write_bytes(b"x")
+    assert applied({}, "inputs.sources=[me]")["inputs"] == {"sources": ["[me]"]}

@@ -12,6 +12,7 @@ from disc_media import swinging, write_clip, write_portrait
 from rich.console import Console
 from toy_system import toy_registry
 
+from mmfa_components.folders import CACHE_VARIABLE
 from pipelines.runs.plan import describe, facts, load_plan
 
 
@@ -53,12 +54,13 @@ def test_a_still_image_as_driving_clip_is_foretold(plan_file: Path) -> None:
 
 def test_the_words_name_jobs_components_work_and_folders(plan_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(plan_file.parent)
+    monkeypatch.setenv(CACHE_VARIABLE, "kept/motion")
     registry = toy_registry(plan_file.parent)
     console = Console(file=io.StringIO(), width=200)
     console.print(describe(load_plan(plan_file, ["transfer.scale=absolute"], registry), registry))
     text = console.file.getvalue()  # type: ignore[attr-defined]
     for words in (
         "3 jobs", "│ a.png ", "rotation_estimator/toy", "toys 1.0", "clips     1, each followed and decomposed once (about 7 frames)",
-        "portraits 2, each encoded once", "about 21 frames to render", "scale absolute", ".cache/mmfa (use)", "c.png: ",
+        "portraits 2, each encoded once", "about 21 frames to render", "scale absolute", "kept/motion (use)", "c.png: ",
     ):  # fmt: skip
         assert words in text

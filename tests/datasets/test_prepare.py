@@ -24,7 +24,7 @@ from pipelines.run import main
 from pipelines.training.dataset import load_clips
 from plugins.mmfa.training.recipe import LABELS
 
-ASSETS = Path(__file__).parents[2] / "assets"
+ASSETS = Path(__file__).parents[2] / "pipelines" / "demo"
 CPU = torch.device("cpu")
 
 TOML = """
@@ -42,7 +42,7 @@ output.folder = "{here}/out"
 def folder(tmp_path: Path) -> Path:
     media = tmp_path / "media"
     media.mkdir()
-    face = read_image(ASSETS / "portraits" / "hiker.jpg").rgb[: 560, : 560]
+    face = read_image(ASSETS / "portraits" / "hiker.jpg").rgb[:560, :560]
     write_image(media / "face.png", face)
     with VideoWriter(media / "clip.mp4", 560, 560, Fraction(1, 25), Fraction(25)) as writer:
         frames = [face, face.roll(8, 1), torch.full_like(face, 90), face.roll(16, 1), face.roll(24, 1)]

@@ -39,9 +39,7 @@ def fake_ray(folder: Path, command: str) -> Path:
 def submitted(tmp_path: Path, *arguments: str) -> list[str]:
     """The command line that the script would give to ray."""
     fake = fake_ray(tmp_path, 'printf "%s\\n" "$@"')
-    done = subprocess.run(
-        [str(DEPLOY / "submit.sh"), *arguments], env={**os.environ, "RAY": str(fake)}, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([str(DEPLOY / "submit.sh"), *arguments], env={**os.environ, "RAY": str(fake)}, capture_output=True, text=True, check=False)
     assert done.returncode == (0 if arguments else 2), done.stderr
     return (done.stdout or done.stderr).splitlines()
 

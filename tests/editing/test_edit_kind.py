@@ -205,4 +205,4 @@ def test_notes_hold_what_is_needed_to_skip(run: Any, media: Path) -> None:
 def test_a_pickle_as_driving_clip_says_what_to_do(run: Any, media: Path, tmp_path: Path) -> None:
     (tmp_path / "d0.pkl").write_bytes(b"\x80\x04N.")
     report = run("edit", f"inputs.sources = ['{media}/red.png']\ninputs.driving = ['{tmp_path}/d0.pkl']")
-    assert "python -m cache import" in report.jobs[0].error.fix
+    assert "mmfa cache import" in report.jobs[0].error.fix

@@ -95,9 +95,7 @@ def test_a_bad_clip_fails_alone(
     assert body["exit_code"] == 1
 
 
-@pytest.mark.parametrize(
-    ("name", "make"), [("zero.png", zero_bytes), ("text.png", text), ("faceless.png", None), ("sound.png", audio_only)]
-)
+@pytest.mark.parametrize(("name", "make"), [("zero.png", zero_bytes), ("text.png", text), ("faceless.png", None), ("sound.png", audio_only)])
 def test_a_bad_portrait_fails_alone(tmp_path: Path, media: Any, registry: Registry, screen: Any, name: str, make: Any) -> None:
     bad = write_portrait(tmp_path / name, Disc(-99, -99, 3)) if make is None else make(tmp_path / name, media)
     report = run_plan(disc_plan(tmp_path, [bad, media.red], [media.short]), registry, screen.console)
@@ -107,9 +105,7 @@ def test_a_bad_portrait_fails_alone(tmp_path: Path, media: Any, registry: Regist
     assert name in report.jobs[0].error.where
 
 
-def test_a_damaged_tail_is_a_warning_and_the_frames_before_it_are_used(
-    tmp_path: Path, media: Any, registry: Registry, screen: Any
-) -> None:
+def test_a_damaged_tail_is_a_warning_and_the_frames_before_it_are_used(tmp_path: Path, media: Any, registry: Registry, screen: Any) -> None:
     data = write_clip(tmp_path / "whole.mp4", swinging(120)).read_bytes()
     cut = tmp_path / "cut.mp4"
     cut.write_bytes(data[: len(data) * 2 // 3])  # the index lies in front and is whole
@@ -187,9 +183,7 @@ def encode(path: Path, width: int, height: int, pixel_format: str, frames: int =
     [(161, 121, "yuv444p"), (160, 120, "yuv420p10le"), (160, 120, "gray"), (3840, 2160, "yuv420p")],
 )
 @pytest.mark.parametrize("frame", ["crop", "paste"])
-def test_unusual_videos(
-    tmp_path: Path, media: Any, registry: Registry, screen: Any, width: int, height: int, pixel_format: str, frame: str
-) -> None:
+def test_unusual_videos(tmp_path: Path, media: Any, registry: Registry, screen: Any, width: int, height: int, pixel_format: str, frame: str) -> None:
     """Odd sizes, 10 bits, grey and 4K, as driving clip and as source."""
     clip = encode(tmp_path / "clip.mp4", width, height, pixel_format)
     report = run_plan(disc_plan(tmp_path, [clip], [clip], output={"frame": frame}), registry, screen.console)
@@ -278,9 +272,7 @@ def test_weights_missing_truncated_or_of_another_architecture(tmp_path: Path, me
     assert again.inputs[1].cached == {"track": True, "motion": False}
 
 
-def test_a_fault_of_a_component_fails_one_job_and_is_kept_in_the_report(
-    tmp_path: Path, media: Any, registry: Registry, screen: Any
-) -> None:
+def test_a_fault_of_a_component_fails_one_job_and_is_kept_in_the_report(tmp_path: Path, media: Any, registry: Registry, screen: Any) -> None:
     plan = disc_plan(tmp_path, [media.red], [media.short, media.swing], animator=Part("disc", {"fail_at": 1}))
     report = run_plan(plan, registry, screen.console)
     assert [j.status for j in report.jobs] == ["failed", "done"]
@@ -292,9 +284,7 @@ def test_a_fault_of_a_component_fails_one_job_and_is_kept_in_the_report(
     assert not plan.jobs[0].output.exists()
 
 
-def test_a_full_disk_keeps_what_is_finished(
-    tmp_path: Path, media: Any, registry: Registry, screen: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk_keeps_what_is_finished(tmp_path: Path, media: Any, registry: Registry, screen: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     write = VideoWriter.write
     calls = 0
 

@@ -38,9 +38,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     return counts
 
 
-def test_every_portrait_moves_like_every_clip(
-    tmp_path: Path, media: Any, registry: Registry, screen: Any, counted: dict[str, int]
-) -> None:
+def test_every_portrait_moves_like_every_clip(tmp_path: Path, media: Any, registry: Registry, screen: Any, counted: dict[str, int]) -> None:
     plan = disc_plan(tmp_path, [media.red, media.blue], [media.swing, media.short])
     report = run_plan(plan, registry, screen.console)
     assert report.exit_code == 0, screen.text
@@ -96,9 +94,7 @@ def test_a_second_run_skips_finished_results_and_makes_the_rest_from_the_cache(
     assert report.jobs[1].frames == 27
 
 
-def test_what_decides_the_bytes_makes_a_result_anew_and_what_does_not_is_skipped(
-    tmp_path: Path, media: Any, registry: Registry, screen: Any
-) -> None:
+def test_what_decides_the_bytes_makes_a_result_anew_and_what_does_not_is_skipped(tmp_path: Path, media: Any, registry: Registry, screen: Any) -> None:
     def status(**changes: Any) -> str:
         plan = disc_plan(tmp_path, [media.red], [media.short], **changes)
         return run_plan(plan, registry, screen.console).jobs[0].status
@@ -112,9 +108,7 @@ def test_what_decides_the_bytes_makes_a_result_anew_and_what_does_not_is_skipped
     assert status(output={"quality": 20, "overwrite": True}) == "done"
 
 
-def test_two_runs_give_the_same_bytes_and_other_batches_the_same_pictures(
-    tmp_path: Path, media: Any, registry: Registry, screen: Any
-) -> None:
+def test_two_runs_give_the_same_bytes_and_other_batches_the_same_pictures(tmp_path: Path, media: Any, registry: Registry, screen: Any) -> None:
     digests, pictures = [], []
     for run, (batch, span) in enumerate([(4, 10), (4, 10), (1, 7), (16, 64)]):
         engine, face = {"batch": batch, "span": span}, {"smooth": 0.2}
@@ -130,9 +124,7 @@ def test_two_runs_give_the_same_bytes_and_other_batches_the_same_pictures(
             assert (pictures[other + job] - pictures[job]).abs().mean() < 0.2
 
 
-def test_a_video_as_source_keeps_its_own_motion_and_is_held_at_its_end(
-    tmp_path: Path, media: Any, registry: Registry, screen: Any
-) -> None:
+def test_a_video_as_source_keeps_its_own_motion_and_is_held_at_its_end(tmp_path: Path, media: Any, registry: Registry, screen: Any) -> None:
     plan = disc_plan(
         tmp_path, [media.video_source], [media.swing], output={"quality": 1},
         transfer={"default": "source"},
@@ -146,9 +138,7 @@ def test_a_video_as_source_keeps_its_own_motion_and_is_held_at_its_end(
     assert len(result) == 27
 
 
-def test_pasting_back_keeps_the_source_size_and_its_surroundings(
-    tmp_path: Path, media: Any, registry: Registry, screen: Any
-) -> None:
+def test_pasting_back_keeps_the_source_size_and_its_surroundings(tmp_path: Path, media: Any, registry: Registry, screen: Any) -> None:
     plan = disc_plan(tmp_path, [media.red, media.video_source], [media.short], output={"frame": "paste", "quality": 1})
     report = run_plan(plan, registry, screen.console)
     assert report.exit_code == 0, screen.text
@@ -208,9 +198,7 @@ def test_results_say_that_they_are_synthetic(tmp_path: Path, media: Any, registr
 
 
 @pytest.mark.parametrize("mode", ["off", "read"])
-def test_without_writing_the_cache_results_are_the_same(
-    tmp_path: Path, media: Any, registry: Registry, screen: Any, mode: str
-) -> None:
+def test_without_writing_the_cache_results_are_the_same(tmp_path: Path, media: Any, registry: Registry, screen: Any, mode: str) -> None:
     usual = disc_plan(tmp_path / "a", [media.red], [media.short])
     without = disc_plan(tmp_path / "b", [media.red], [media.short], cache={"mode": mode})
     assert run_plan(usual, registry, screen.console).exit_code == 0

@@ -73,7 +73,7 @@ def test_results_are_those_of_the_in_process_engine(tmp_path: Path, media: Any, 
 
 def test_the_shipped_networks_give_the_same_bytes_too(tmp_path: Path, screen: Any) -> None:
     """Real perception and rendering on a real face; the number of CPU threads decides their last bits, so it is the same."""
-    assets = Path(__file__).parents[2] / "assets"
+    assets = Path(__file__).parents[2] / "pipelines" / "demo"
     clip = tmp_path / "clip.mp4"
     with open_video(assets / "clips" / "laughing_woman.mp4") as reader:
         info, span = reader.info, next(reader.spans(3))

@@ -235,9 +235,7 @@ def test_a_poison_clip_is_set_aside_and_the_rest_is_finished(tmp_path: Path, clu
     assert not any(job.output.exists() for job in plan.jobs if job.driving == bad)
 
 
-def test_what_a_slow_worker_holds_is_handed_over(
-    tmp_path: Path, cluster: Any, inputs: Inputs, screen: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_a_slow_worker_holds_is_handed_over(tmp_path: Path, cluster: Any, inputs: Inputs, screen: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ray_pool, "SLOW_AT_LEAST", 0.5)
     plan = ray_plan(tmp_path, [inputs.red], [inputs.long], {"slow_by": 5.0})
     report = run_plan(plan, risky_registry(), screen.console)

@@ -16,7 +16,7 @@ from pipelines.config.schema import Cache, Engine, Face, Job, Output, Pipeline, 
 from pipelines.media import VideoWriter, open_video, probe, read_image
 from pipelines.runs.run import run_plan
 
-ASSETS = Path(__file__).parents[2] / "assets"
+ASSETS = Path(__file__).parents[2] / "pipelines" / "demo"
 
 
 @pytest.fixture(scope="module")
@@ -112,9 +112,7 @@ def test_motion_comes_from_the_cache_in_a_second_run(run: Run, shipped: Registry
 
     again = run_plan(run.plan, shipped, Console(file=StringIO()))
     assert [j.status for j in again.jobs] == ["skipped"]
-    plan = attrs.evolve(
-        run.plan, pipeline=attrs.evolve(run.plan.pipeline, output=attrs.evolve(run.plan.pipeline.output, overwrite=True))
-    )
+    plan = attrs.evolve(run.plan, pipeline=attrs.evolve(run.plan.pipeline, output=attrs.evolve(run.plan.pipeline.output, overwrite=True)))
     third = run_plan(plan, shipped, Console(file=StringIO()))
     assert [j.status for j in third.jobs] == ["done"]
     assert [i.cached for i in third.inputs if i.kind == "video"] == [{"track": True, "motion": True}]

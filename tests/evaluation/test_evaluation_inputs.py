@@ -70,8 +70,7 @@ def test_the_shipped_file_is_a_checked_plan(registry: Registry) -> None:
 
 def test_faults_are_told_at_once_and_weights_before_any_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MMFA_WEIGHTS", str(tmp_path))
-    text = FILE.read_text(encoding="utf-8").replace("{here}/../assets", str(SHIPPED.parent / "assets"))
-    text = text.replace("[metric_options]", "[metric_options.fid]\nbackbone = 'inceptoin'\n[metric_options.ssim]")
+    text = FILE.read_text(encoding="utf-8").replace("[metric_options]", "[metric_options.fid]\nbackbone = 'inceptoin'\n[metric_options.ssim]")
     mine = tmp_path / "mine.toml"
     mine.write_text(text + "nothing = 'x.safetensors'\n", encoding="utf-8")
     overrides = [
@@ -93,5 +92,5 @@ def test_faults_are_told_at_once_and_weights_before_any_work(tmp_path: Path, mon
         KIND.load(FILE, ['metrics=["lpips", "psnr", "aed"]'], load_registry())
     told = str(caught.value)
     assert "metrics[0]" in told
-    assert "python -m plugins fetch lpips_alex" in told
-    assert "python -m plugins fetch sface" in told
+    assert "mmfa plugins fetch lpips_alex" in told
+    assert "mmfa plugins fetch sface" in told

@@ -31,7 +31,7 @@ from pipelines.training.report import report_of
 from pipelines.training.session import run_session
 
 ROOT = Path(__file__).parents[2]
-ASSETS = ROOT / "assets"
+ASSETS = ROOT / "pipelines" / "demo"
 SMALL = (
     "frames.limit=2", "control.steps=3", "temporal.frames=4", "output.resamples=100", "output.worst=2", 'engine.precision="float32"',
     'engine.device="cpu"',

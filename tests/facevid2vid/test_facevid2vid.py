@@ -141,9 +141,7 @@ def test_missing_weights_say_how_to_get_them() -> None:
         load_registry().build("animator", "facevid2vid", None, load_registry().context())
 
 
-def test_it_learns_the_pose_of_the_frozen_estimator(
-    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_it_learns_the_pose_of_the_frozen_estimator(registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recipe.FaceVid2VidRecipe, "needs", ())
     monkeypatch.setattr(recipe.FaceVid2VidRecipe, "judges", lambda self, context, last: Pixels())
     write_dataset(tmp_path / "data")

@@ -12,7 +12,7 @@ import av
 import numpy as np
 from PIL import Image
 
-ASSETS = Path(__file__).parents[2] / "assets"
+ASSETS = Path(__file__).parents[2] / "pipelines" / "demo"
 MAN, WOMAN = ASSETS / "clips" / "smiling_man.mp4", ASSETS / "clips" / "laughing_woman.mp4"
 Picture = np.ndarray[Any, Any]
 

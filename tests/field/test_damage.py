@@ -110,8 +110,14 @@ def test_every_frame_has_the_probed_size(tmp_path: Path, registry: Registry, scr
     clip = size_changes(tmp_path / "call.webm", discs, [(0, 320, 240), (9, 240, 180), (14, 160, 120)])
     results = []
     for batch in (1, 2, 3):
-        plan = disc_plan(tmp_path, [write_portrait(tmp_path / "p.png")], [clip], engine={"batch": batch}, cache={"mode": "off"},
-                         output={"folder": str(tmp_path / f"out{batch}"), "quality": 1})
+        plan = disc_plan(
+            tmp_path,
+            [write_portrait(tmp_path / "p.png")],
+            [clip],
+            engine={"batch": batch},
+            cache={"mode": "off"},
+            output={"folder": str(tmp_path / f"out{batch}"), "quality": 1},
+        )
         report = run_plan(plan, registry, screen.console)
         assert report.exit_code == 0, screen.text
         assert report.jobs[0].frames == 18

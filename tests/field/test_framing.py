@@ -24,9 +24,7 @@ def square_of(face: torch.Tensor, ratio: float = 0.58) -> torch.Tensor:
     return torch.stack([(face[0] + face[2]) / 2, (face[1] + face[3]) / 2 - 0.034 * side, side, torch.zeros(())])
 
 
-@pytest.mark.parametrize(
-    "face", [(180.0, 60.0, 380.0, 320.0), (20.0, 80.0, 180.0, 280.0), (440.0, 20.0, 620.0, 250.0), (250.0, 200.0, 380.0, 358.0)]
-)
+@pytest.mark.parametrize("face", [(180.0, 60.0, 380.0, 320.0), (20.0, 80.0, 180.0, 280.0), (440.0, 20.0, 620.0, 250.0), (250.0, 200.0, 380.0, 358.0)])
 def test_a_square_that_reaches_beyond_the_picture_is_fitted_to_it(face: tuple[float, ...]) -> None:
     box = torch.tensor(face)
     square = square_of(box)

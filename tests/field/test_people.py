@@ -40,9 +40,7 @@ def test_a_person_who_goes_and_comes_back_is_not_exchanged(tmp_path: Path, follo
     assert not bool(track.shot.any()), "half of the picture changed, the camera did not"
 
 
-def test_somebody_else_is_followed_after_a_long_absence_and_the_first_one_again(
-    tmp_path: Path, follow: Callable[..., FaceTrack]
-) -> None:
+def test_somebody_else_is_followed_after_a_long_absence_and_the_first_one_again(tmp_path: Path, follow: Callable[..., FaceTrack]) -> None:
     track = follow(write(tmp_path / "two.mp4", together(range(3, 12), 15), rate=25), max_gap=4)
     assert track.person.tolist() == [0] * 8 + [1] * 4 + [0] * 3
     assert not bool(track.usable[3:8].any()), "nothing is interpolated from one person to another"

@@ -234,9 +234,7 @@ def test_files_that_do_not_fit_are_named(small_paper: presets.Sizes, tmp_path: P
 
 
 # ---- training -------------------------------------------------------------------------------------
-def test_it_learns_on_the_machine(
-    trained: tuple[Registry, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_it_learns_on_the_machine(trained: tuple[Registry, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Losses fall, checkpoint and weights are written, and the file is what the animator loads."""
     registry, _ = trained
     monkeypatch.setattr(recipe.FOMMRecipe, "needs", ())

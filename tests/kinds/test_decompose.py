@@ -73,7 +73,7 @@ def test_ctrl_c_keeps_what_is_finished(tmp_path: Path, registry: Registry, monke
 
 
 def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
-    changes = ["cache.mode=off", "engine.name=rai", "inputs.files=[\"absent/*.mp4\"]", "face.detector.name=facemsh"]
+    changes = ["cache.mode=off", "engine.name=rai", 'inputs.files=["absent/*.mp4"]', "face.detector.name=facemsh"]
     with pytest.raises(ConfigError) as caught:
         KIND.load(SHIPPED / "decompose.toml", changes, load_registry())
     text = str(caught.value)

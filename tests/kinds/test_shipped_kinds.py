@@ -85,7 +85,7 @@ def test_faults_of_a_training_file_are_told_at_once(tmp_path: Path, monkeypatch:
     for words in (
         "did you mean 'base'?", "run.batch: 5 pairs cannot be shared evenly by 2 workers", "scale.workers: one process cannot be 2 workers",
         "there is no key 'losses.landmark'", "data.folder", "there is no data set here", "model.start: there is no file",
-        "weights.vgg16_features: is needed for the losses, but is not there\n    -> python -m plugins fetch vgg16_features",
+        "weights.vgg16_features: is needed for the losses, but is not there\n    -> mmfa plugins fetch vgg16_features",
     ):  # fmt: skip
         assert words in told, told
 

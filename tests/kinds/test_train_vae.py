@@ -1,4 +1,4 @@
-"""``python -m pipelines.run train_vae`` from a motion cache to a weights file that the VAE component loads."""
+"""``mmfa run train_vae`` from a motion cache to a weights file that the VAE component loads."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_faults_are_told_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[s
     changes = ["data.cache=absent", "preset=bas", "run.batch=1", "weights.mmfa_bse=x"]
     assert main(["train_vae", *(part for change in changes for part in ("--set", change))]) == 2
     text = capsys.readouterr().err
-    for words in ("data.cache", "python -m pipelines.run decompose", "preset", "run.batch", "did you mean 'mmfa_base'"):
+    for words in ("data.cache", "mmfa run decompose", "preset", "run.batch", "did you mean 'mmfa_base'"):
         assert words in text
     (tmp_path / "cache").mkdir()
     assert main(["train_vae", "--set", f"data.cache={tmp_path / 'cache'}"]) == 2

@@ -8,9 +8,11 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import numpy as np
 import pytest
 import torch
 from media_samples import clip
+from PIL import Image
 
 from mmfa_components.errors import ConfigError, OutputError
 from mmfa_components.processes import process_mark, process_place
@@ -178,3 +180,36 @@ def test_leftovers_of_dead_processes_are_removed(tmp_path: Path) -> None:
     assert remove_leftovers(tmp_path) == [gone]
     assert own.exists()
     assert other.exists()
+
+
+@pytest.mark.parametrize(("suffix", "codec", "close"), [(".gif", "gif", 6.0), (".webp", "libwebp_anim", 8.0)])
+def test_moving_pictures_keep_times_colours_and_notes(tmp_path: Path, suffix: str, codec: str, close: float) -> None:
+    sweep = torch.linspace(0, 255, 64)[None, :].expand(48, -1)
+    frames = torch.stack([torch.stack([sweep, torch.full_like(sweep, 20.0 * i), 255 - sweep], -1) for i in range(9)]).to(torch.uint8)
+    path, notes = tmp_path / f"a{suffix}", {"mmfa": '{"key": "k"}', "long": "ü" * 300}
+    for _ in range(2):
+        with VideoWriter(path, 64, 48, Fraction(1, 50), Fraction(25), codec, metadata=notes, audio_from=clip(tmp_path / "s.mp4", 5)) as writer:
+            writer.write(frames[:4], [0, 2, 4, 6])
+            writer.write(frames[4:], [8, 10, 12, 14, 20])
+        assert read_metadata(path) == notes
+    with Image.open(path) as image:
+        assert (image.n_frames, image.info["loop"]) == (9, 0)
+        seen = []
+        for number in range(9):
+            image.seek(number)
+            image.load()
+            seen.append(image.info["duration"])
+            difference = torch.from_numpy(np.array(image.convert("RGB"))).float() - frames[number].float()
+            assert float(difference.abs().mean()) < close
+    assert seen[:7] == [40] * 7
+    assert seen[7] == 120
+
+
+def test_sound_is_written_as_the_container_takes_it(tmp_path: Path) -> None:
+    path = tmp_path / "a.webm"
+    source = Path(__file__).parents[2] / "pipelines" / "demo" / "clips" / "smiling_man.mp4"
+    with VideoWriter(path, 64, 48, Fraction(1, 25), Fraction(25), "libvpx-vp9", audio_from=source) as writer:
+        writer.write(flat(25), list(range(25)))
+    with av.open(str(path)) as made:
+        assert made.streams.audio[0].codec_context.name == "opus"
+        assert abs(sum(frame.samples for frame in made.decode(audio=0)) / 48000 - 1.0) < 0.05

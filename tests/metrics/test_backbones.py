@@ -170,4 +170,4 @@ def test_unfetched_weights_are_named_with_the_command(name: str, fetched: str, t
     own = load_registry()
     with pytest.raises(WeightsError) as caught:
         own.build("metric", name, {}, own.context("cpu"))
-    assert caught.value.fix == f"python -m plugins fetch {fetched}"
+    assert caught.value.fix == f"mmfa plugins fetch {fetched}"

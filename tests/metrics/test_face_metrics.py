@@ -22,7 +22,7 @@ from plugins.face_metrics.akd import AverageKeypointDistance
 from plugins.face_metrics.apd import AveragePoseDistance
 from plugins.face_metrics.identity import AverageEuclideanDistance
 
-ASSETS = Path(__file__).parents[2] / "assets"
+ASSETS = Path(__file__).parents[2] / "pipelines" / "demo"
 
 
 class MarkedFaces:
@@ -155,9 +155,7 @@ def test_pose_of_known_points(pose: MeshPose) -> None:
     points = 12.0 * canonical @ euler_to_matrix(yaw, pitch, roll)[0].T + torch.tensor([150.0, 120.0, 0.0])
     image = (points * torch.tensor([1.0, 1.0, -1.0]))[None]
     measured = pose.of_points(torch.cat([image, image * torch.nan]), torch.tensor([True, False]), 256)
-    torch.testing.assert_close(
-        measured[0], torch.tensor([0.3, -0.2, 0.1, 22 / 128, -8 / 128, math.log(12 / 256)]), atol=1e-4, rtol=0
-    )
+    torch.testing.assert_close(measured[0], torch.tensor([0.3, -0.2, 0.1, 22 / 128, -8 / 128, math.log(12 / 256)]), atol=1e-4, rtol=0)
     assert measured[1].isnan().all()
     torch.testing.assert_close(pose.frontal(image)[0, pose.fit.used], pose.fit.canonical, atol=1e-3, rtol=0)
 

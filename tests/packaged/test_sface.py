@@ -11,9 +11,9 @@ from torch import Tensor
 
 from mmfa_components import records as r
 from mmfa_components.errors import PluginError, RecordError, WeightsError
+from mmfa_components.folders import WEIGHTS_VARIABLE
 from mmfa_components.geometry.squares import to_crop
 from mmfa_components.registry import load_registry
-from plugins.packaged import sources
 from plugins.packaged.csim import IdentitySimilarity
 from plugins.packaged.sface import FIVE, SIDE, TEMPLATE, SFace, SFaceNetwork, similarity_squares, squares_by_template
 
@@ -116,11 +116,11 @@ def test_similarity_is_one_for_equal_and_unknown_without_a_face() -> None:
 
 
 def test_missing_weights_and_wrong_landmarks_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(sources.FOLDER_VARIABLE, str(tmp_path))
+    monkeypatch.setenv(WEIGHTS_VARIABLE, str(tmp_path))
     registry = load_registry()
     context = registry.context()
     for name, weights in (("csim", "sface"), ("lpips", "lpips_alex")):
-        with pytest.raises(WeightsError, match=f"python -m plugins fetch {weights}"):
+        with pytest.raises(WeightsError, match=f"mmfa plugins fetch {weights}"):
             registry.build("metric", name, None, context)
     with pytest.raises(PluginError, match="gives no mesh landmarks"):
         registry.build("metric", "csim", {"landmark_detector": "face_alignment"}, context)

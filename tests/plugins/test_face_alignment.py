@@ -10,12 +10,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from mmfa_components.errors import WeightsError
+from mmfa_components.errors import PackageError, WeightsError
 from mmfa_components.geometry.squares import crop_squares, to_crop
 from mmfa_components.kinds import Context
 from mmfa_components.records import FaceRegions, Frames
-from mmfa_components.registry import Registry
-from plugins.face_alignment import FaceAlignmentOptions, make_landmarks
+from mmfa_components.registry import Registry, load_registry
+from plugins.checking import check_component
+from plugins.face_alignment import FaceAlignmentOptions, landmarks, make_landmarks
 from plugins.face_alignment.landmarks import FILE, FaceAlignmentLandmarks, network_squares
 
 
@@ -64,9 +65,7 @@ def test_network_square_is_where_the_package_puts_it() -> None:
     assert turned[:2].tolist() == pytest.approx([162.0, 130.0], abs=1e-4)
 
 
-def test_points_agree_with_the_package(
-    detector: FaceAlignmentLandmarks, home: Path, picture: Tensor, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_points_agree_with_the_package(detector: FaceAlignmentLandmarks, home: Path, picture: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
     """The package's own class, given our crop as its crop, finds the same points (it rounds them down to whole pixels)."""
     monkeypatch.setenv("TORCH_HOME", str(home))
     from face_alignment import FaceAlignment, LandmarksType, api
@@ -136,3 +135,13 @@ def test_plugin_and_package_are_two_modules() -> None:
 
     assert face_alignment.__file__ != plugin.__file__
     assert hasattr(face_alignment, "FaceAlignment")
+
+
+def test_without_the_package_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch, context: Context) -> None:
+    monkeypatch.setattr(landmarks, "find_spec", lambda name: None)
+    with pytest.raises(PackageError, match=r"face-alignment is not installed") as caught:
+        make_landmarks(FaceAlignmentOptions(), context)
+    assert caught.value.fix == "pip install 'mmfa[face-alignment]'"
+    registry = load_registry()
+    finding = check_component(registry.spec("landmark_detector", "face_alignment"), registry, context)
+    assert (finding.status, "mmfa[face-alignment]" in finding.details) == ("needs a package", True)

@@ -15,7 +15,7 @@ import pytest
 from pipelines.media import VideoWriter, read_image
 
 ROOT = Path(__file__).parents[2]
-PORTRAIT = ROOT / "assets" / "portraits" / "hiker.jpg"
+PORTRAIT = ROOT / "pipelines" / "demo" / "portraits" / "hiker.jpg"
 BROKEN = "raise ImportError('a library is missing')"
 
 TOML = f"""

@@ -123,9 +123,7 @@ def test_workers_of_ray_fetch_their_own_inputs(bucket: str, tmp_path: Path, monk
     assert report.exit_code == 0, text
     assert len(report.pool.workers) == 2
     assert sum(w.frames for w in report.pool.workers) >= 2 * (12 + 8)
-    local = disc_plan(
-        tmp_path / "local", [tmp_path / "red.png"], [tmp_path / "clip2.mp4", tmp_path / "clip10.mp4"], engine={"threads": 1, "span": 5}
-    )
+    local = disc_plan(tmp_path / "local", [tmp_path / "red.png"], [tmp_path / "clip2.mp4", tmp_path / "clip10.mp4"], engine={"threads": 1, "span": 5})
     assert run(local)[0].exit_code == 0
     check_results(bucket, local, tmp_path)
     assert [job.status for job in run(plan_of(bucket, tmp_path))[0].jobs] == ["skipped", "skipped"]

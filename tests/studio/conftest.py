@@ -19,7 +19,7 @@ import torch
 from pipelines.media import VideoWriter, open_video
 
 ROOT = Path(__file__).parents[2]
-ASSETS = ROOT / "assets"
+ASSETS = ROOT / "pipelines" / "demo"
 
 
 @attrs.frozen
@@ -46,7 +46,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """``python -m pipelines.studio`` on a free port, with small limits; ended by Ctrl-C, after which nothing may be left."""
+    """``mmfa studio`` on a free port, with small limits; ended by Ctrl-C, after which nothing may be left."""
     temporary = tmp_path_factory.mktemp("studio")
     command = [sys.executable, "-m", "pipelines.studio", "--port", "0", "--most-image-mb", "2", "--grace", "2", "--set", "engine.device=cpu"]
     environment = {**os.environ, "TMPDIR": str(temporary)}

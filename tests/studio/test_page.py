@@ -21,7 +21,7 @@ import pytest
 from pipelines.media import probe, read_metadata
 
 ROOT = Path(__file__).parents[2]
-HIKER = ROOT / "assets" / "portraits" / "hiker.jpg"
+HIKER = ROOT / "pipelines" / "demo" / "portraits" / "hiker.jpg"
 PORTRAIT, CLIP = "input[type=file] >> nth=0", "input[type=file] >> nth=1"
 
 

@@ -13,7 +13,7 @@ from mmfa_components.errors import MediaError
 from pipelines.studio.sessions import Session
 from pipelines.studio.uploads import TooLargeError, admit, plain_name, receive, sniff
 
-ASSETS = Path(__file__).parents[2] / "assets"
+ASSETS = Path(__file__).parents[2] / "pipelines" / "demo"
 PORTRAIT, CLIP = ASSETS / "portraits" / "hiker.jpg", ASSETS / "clips" / "smiling_man.mp4"
 
 

@@ -29,7 +29,7 @@ from pipelines.testing import check_runs
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-ASSETS = ROOT / "assets"
+ASSETS = ROOT / "pipelines" / "demo"
 FOLLOWED = {"points": (0, 2, 4, 6), "axis": (4, 0)}
 """Of the eight landmarks of a disc."""
 
@@ -113,7 +113,7 @@ def toml(folder: Path, media: tuple[Path, Path], more: str = "") -> Path:
 
 def test_the_guides_command_plans_the_main_job(installed: Registry, capsys: pytest.CaptureFixture[str]) -> None:
     guide = (ROOT / "docs" / "add_an_animator.md").read_text(encoding="utf-8")
-    (line,) = re.findall(r"^python -m pipelines.run (.*)$", guide, re.MULTILINE)
+    (line,) = re.findall(r"^mmfa run (.*)$", guide, re.MULTILINE)
     code, out, err = command(capsys, *line.replace("pipelines/", f"{ROOT}/pipelines/").split(), "--dry-run")
     assert code == 0, err
     assert "warp" in out
@@ -132,9 +132,7 @@ def test_every_way_gives_the_same_pictures(installed: Registry, tmp_path: Path) 
     check_runs("warp", installed, portrait, clip, tmp_path / "runs", pipeline)
 
 
-def test_the_command_takes_its_fields(
-    installed: Registry, media: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_command_takes_its_fields(installed: Registry, media: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = toml(tmp_path, media, 'transfer.points = "relative"\ntransfer.amount.points = 1.5')
     code, _, err = command(capsys, file)
     assert code == 0, err
@@ -150,9 +148,7 @@ def test_the_command_takes_its_fields(
     assert "transfer.amount.rotation: this animator's motion has no such field" in err
 
 
-def test_its_fields_are_edited(
-    installed: Registry, media: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_its_fields_are_edited(installed: Registry, media: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def frames(name: str, table: str) -> torch.Tensor:
         (tmp_path / name).mkdir()
         file = toml(tmp_path / name, media, f'kind = "edit"\n{table}')
@@ -175,9 +171,7 @@ def test_its_fields_are_edited(
     assert "points" in err
 
 
-def test_kinds_that_need_a_head_say_so(
-    installed: Registry, media: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_kinds_that_need_a_head_say_so(installed: Registry, media: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for kind in ("sweep", "interpolate"):
         file = tmp_path / f"{kind}.toml"
         file.write_text(f'kind = "{kind}"\ninputs.sources = ["{media[0]}"]\nanimator.name = "warp"\n', encoding="utf-8")
@@ -186,9 +180,7 @@ def test_kinds_that_need_a_head_say_so(
         assert f"its motion is a PointMotion, which kind {kind!r} cannot change" in err
 
 
-def test_it_is_evaluated_beside_others(
-    installed: Registry, media: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_it_is_evaluated_beside_others(installed: Registry, media: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "evaluate.toml"
     text = f"""
     kind = "evaluate"

@@ -55,7 +55,7 @@ def test_running_statistics_stay_and_training_sees_what_is_used() -> None:
 
 def test_running_statistics_need_a_file_to_come_from(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "--dry-run", "--set", "model.norms=running"]) == 2
-    assert "model.norms: \"running\" keeps the statistics of a weights file, but model.start names none" in capsys.readouterr().err
+    assert 'model.norms: "running" keeps the statistics of a weights file, but model.start names none' in capsys.readouterr().err
 
 
 def test_a_name_of_nothing_is_refused_with_the_nearest_one() -> None:

@@ -50,10 +50,10 @@ def test_only_what_the_losses_need_is_loaded(weights: Path) -> None:
     assert frozen_networks(pipeline(weights, losses=Losses(recognition=1.0)), CPU).face is None
     (weights / "sface.safetensors").unlink()
     for losses in (Losses(face=1.0), Losses(recognition=1.0)):
-        with pytest.raises(WeightsError, match="python -m plugins fetch sface"):
+        with pytest.raises(WeightsError, match="mmfa plugins fetch sface"):
             frozen_networks(pipeline(weights, losses=losses), CPU)
     (weights / "vgg16_features.safetensors").unlink()
-    with pytest.raises(WeightsError, match="python -m plugins fetch vgg16_features"):
+    with pytest.raises(WeightsError, match="mmfa plugins fetch vgg16_features"):
         frozen_networks(pipeline(weights), CPU)
 
 

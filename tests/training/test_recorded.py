@@ -41,9 +41,7 @@ from plugins.packaged.sface import SFace, SFaceNetwork
 
 RECORDED = Path(__file__).parent / "recorded"
 CPU = torch.device("cpu")
-SHAPE_SIZES = attrs.evolve(
-    SIZES, name="tiny_shape", expression_input="shape", source_skip=True, motion_hint=3, affine_head="grid"
-)
+SHAPE_SIZES = attrs.evolve(SIZES, name="tiny_shape", expression_input="shape", source_skip=True, motion_hint=3, affine_head="grid")
 EARLY = Schedule(warmup=2, decay_from=2, decay_to=6, adversarial_from=1, landmarks_from=1, landmarks_ramp=2)
 AT_ONCE = Schedule(adversarial_from=0, landmarks_from=0, landmarks_ramp=1)
 FIRST, LATER = 1e-5, 5e-3

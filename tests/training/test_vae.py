@@ -106,9 +106,7 @@ def test_figures_of_a_network_known_by_heart() -> None:
     assert figures.variance < 1e-6
 
 
-def test_an_interrupted_run_goes_on_and_a_finished_one_begins_anew(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trained: Trained
-) -> None:
+def test_an_interrupted_run_goes_on_and_a_finished_one_begins_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trained: Trained) -> None:
     from pipelines.training.trainer import Trainer
 
     step = Trainer.train_step

@@ -19,8 +19,7 @@ class PatchDiscriminator(nn.Module):
     def __init__(self, widths: tuple[int, ...]) -> None:
         super().__init__()
         self.layers = nn.ModuleList(
-            spectral_norm(nn.Conv2d(a, b, 4, stride=2 if step < 3 else 1, padding=1))
-            for step, (a, b) in enumerate(itertools.pairwise((3, *widths)))
+            spectral_norm(nn.Conv2d(a, b, 4, stride=2 if step < 3 else 1, padding=1)) for step, (a, b) in enumerate(itertools.pairwise((3, *widths)))
         )
         self.score = spectral_norm(nn.Conv2d(widths[-1], 1, 4, padding=1))
 

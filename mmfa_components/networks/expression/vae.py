@@ -50,9 +50,7 @@ class ExpressionVAE(nn.Module):
         feature: Tensor = self.last(self.decoder(latent)) * self.spread + self.centre
         return feature
 
-    def forward(
-        self, feature: Tensor, generator: torch.Generator | None = None
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, feature: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """Reconstruct: (e^, mean, log variance), with z = mean + sigma * eps (eq. 11)."""
         mean, log_variance = self.encode(feature)
         noise = torch.randn(mean.shape, generator=generator, device=mean.device, dtype=mean.dtype)

@@ -40,14 +40,8 @@ class MultiScaleGenerator(nn.Module):
         super().__init__()
         self.flatten = ConvBlock(2, channels * depth + hint, widths[0])
         self.mix = nn.Conv2d(widths[0], widths[0], 1)
-        self.blocks = nn.ModuleList(
-            nn.Sequential(*[ResBlock(2, width) for _ in range(count)])
-            for width, count in zip(widths, blocks, strict=True)
-        )
-        self.to_image = nn.ModuleList(
-            nn.Conv2d(width, 3, kernel, padding=kernel // 2)
-            for width, kernel in zip(widths, (3, 3, 7), strict=True)
-        )
+        self.blocks = nn.ModuleList(nn.Sequential(*[ResBlock(2, width) for _ in range(count)]) for width, count in zip(widths, blocks, strict=True))
+        self.to_image = nn.ModuleList(nn.Conv2d(width, 3, kernel, padding=kernel // 2) for width, kernel in zip(widths, (3, 3, 7), strict=True))
         self.up = nn.ModuleList(UpBlock(2, a + 3, b) for a, b in itertools.pairwise(widths))
         self.skip = SourceSkip(widths[-1]) if source_skip else None
 

@@ -65,7 +65,5 @@ class SourceSkip(nn.Module):
 
     def blend(self, features: Tensor, image: Tensor, moved: Tensor) -> Tensor:
         """The generator's image with the moved source in it, (N, 3, S, S) float32 in [0, 1]."""
-        share = torch.sigmoid(
-            self.share(torch.cat([features, moved.to(features.dtype)], 1)).float()
-        )
+        share = torch.sigmoid(self.share(torch.cat([features, moved.to(features.dtype)], 1)).float())
         return torch.lerp(image.float(), moved[:, :3], share)

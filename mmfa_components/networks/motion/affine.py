@@ -25,9 +25,7 @@ class AffineEstimator(nn.Module):
             otherwise they are averaged over it, which forgets places.
     """
 
-    def __init__(
-        self, widths: tuple[int, ...], blocks: int = 1, side: int = 128, keeps_places: bool = False
-    ) -> None:
+    def __init__(self, widths: tuple[int, ...], blocks: int = 1, side: int = 128, keeps_places: bool = False) -> None:
         super().__init__()
         self.side, self.keeps_places = side, keeps_places
         self.stem = ConvBlock(2, 3, widths[0], kernel=7)
@@ -40,9 +38,7 @@ class AffineEstimator(nn.Module):
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Estimate (scale, translation)."""
         size = (self.side, self.side)
-        x = functional.interpolate(
-            image, size, mode="bilinear", antialias=True, align_corners=False
-        )
+        x = functional.interpolate(image, size, mode="bilinear", antialias=True, align_corners=False)
         x = functional.max_pool2d(self.stem(x), 2)
         x = self.stages(x)  # (N, C, side, side)
         head = self.head(x.flatten(1) if self.keeps_places else x.mean((2, 3))).float()  # (N, 4)

@@ -79,9 +79,7 @@ class DenseMotionNetwork(nn.Module):
         self.hint = ConvBlock(2, flat, hint) if hint else None
         self.surface = SurfaceMotion(flat, depth) if surface else None
 
-    def forward(
-        self, volume: Tensor, source: Tensor, driving: Tensor, jacobian: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def forward(self, volume: Tensor, source: Tensor, driving: Tensor, jacobian: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Estimate (flow, occlusion, hint, surface); jacobian (N, 3, 3) of ``sparse_motions``."""
         n, size = volume.shape[0], (volume.shape[2], volume.shape[3], volume.shape[4])
         motions = sparse_motions(source.float(), driving.float(), jacobian.float(), size)

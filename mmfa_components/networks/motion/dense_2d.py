@@ -41,9 +41,7 @@ class DenseMotion2D(nn.Module):
         self.mask = conv(2, self.hourglass.channels_out, keypoints + 1, 7)
         self.occlusion = conv(2, self.hourglass.channels_out, 1, 7)
 
-    def forward(
-        self, image: Tensor, source: Tensor, driving: Tensor, jacobians: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def forward(self, image: Tensor, source: Tensor, driving: Tensor, jacobians: Tensor) -> tuple[Tensor, Tensor]:
         """Estimate flow (N, h, w, 2) in [-1, 1] and occlusion (N, 1, h, w) in [0, 1].
 
         image: (N, C, S, S).  source, driving: (N, K, 2).  jacobians: (N, K, 2, 2), J_s J_d^-1.

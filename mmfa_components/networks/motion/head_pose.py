@@ -32,9 +32,7 @@ class HeadPoseEstimator(nn.Module):
         side: the image is resized to this side first.
     """
 
-    def __init__(
-        self, keypoints: int, widths: tuple[int, ...], blocks: int = 2, side: int = 256
-    ) -> None:
+    def __init__(self, keypoints: int, widths: tuple[int, ...], blocks: int = 2, side: int = 256) -> None:
         super().__init__()
         self.side = side
         self.stem = ConvBlock(2, 3, widths[0], kernel=7)
@@ -49,9 +47,7 @@ class HeadPoseEstimator(nn.Module):
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Estimate pose and deformation, in float32."""
         size = (self.side, self.side)
-        x = functional.interpolate(
-            image, size, mode="bilinear", antialias=True, align_corners=False
-        )
+        x = functional.interpolate(image, size, mode="bilinear", antialias=True, align_corners=False)
         x = functional.max_pool2d(self.stem(x), 2)
         x = self.stages(x).mean((2, 3))  # (N, C)
         degrees = expected_degrees(self.angles(x).unflatten(1, (3, BINS)))

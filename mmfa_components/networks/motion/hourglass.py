@@ -21,9 +21,7 @@ class Hourglass(nn.Module):
             ``channels_out`` is ``last + C``.
     """
 
-    def __init__(
-        self, channels_in: int, widths: tuple[int, ...], dims: Dims = 3, last: int = 0
-    ) -> None:
+    def __init__(self, channels_in: int, widths: tuple[int, ...], dims: Dims = 3, last: int = 0) -> None:
         super().__init__()
         steps = (channels_in, *widths)
         self.down = nn.ModuleList(DownBlock(dims, a, b) for a, b in itertools.pairwise(steps))

@@ -65,9 +65,7 @@ class KeypointDetector(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """Detect the keypoints."""
         size = (self.side, self.side)
-        x = functional.interpolate(
-            image, size, mode="bilinear", antialias=True, align_corners=False
-        )
+        x = functional.interpolate(image, size, mode="bilinear", antialias=True, align_corners=False)
         x = self.lift(self.encoder(self.stem(x)))  # (N, C*D, h, w)
         x = x.unflatten(1, (self.channels, self.depth))  # (N, C, D, h, w)
         return soft_argmax(self.heat(self.decoder(x)), self.temperature)

@@ -18,9 +18,7 @@ def relative_jacobian(source_frame: Tensor, driving_frame: Tensor) -> Tensor:
     return apply_matrix(driving_frame, source_frame) / squared  # rows of J_s through J_d: J_s J_d^T
 
 
-def sparse_motions(
-    source: Tensor, driving: Tensor, jacobian: Tensor, size: tuple[int, int, int]
-) -> Tensor:
+def sparse_motions(source: Tensor, driving: Tensor, jacobian: Tensor, size: tuple[int, int, int]) -> Tensor:
     """Backward motion around each keypoint and of the background (eq. 1).
 
     ``w_k(p) = x_s,k + J (p - x_d,k)``; the background stays, ``w_0(p) = p``.
@@ -43,9 +41,7 @@ def sparse_motions(
     return torch.cat([background, moved], 1).view(n, k + 1, *size, 3)
 
 
-def local_motions(
-    source: Tensor, driving: Tensor, jacobians: Tensor, size: tuple[int, int]
-) -> Tensor:
+def local_motions(source: Tensor, driving: Tensor, jacobians: Tensor, size: tuple[int, int]) -> Tensor:
     """Backward motion around each keypoint, which has a Jacobian of its own, and of the background.
 
     ``w_k(z) = p_s,k + J_k (z - p_d,k)`` (FOMM, eq. 4); the background stays, ``w_0(z) = z``.
@@ -76,9 +72,7 @@ def heat_maps(points: Tensor, size: tuple[int, ...], variance: float) -> Tensor:
     last = len(size) - 1
     for axis, count in zip(range(last, -1, -1), size, strict=True):  # z over D, y over H, x over W
         centres = grid_points((count,), points.device)[:, 0]  # (count,)
-        bell = torch.exp(
-            -0.5 * (centres - points[..., axis, None]) ** 2 / variance
-        )  # (N, K, count)
+        bell = torch.exp(-0.5 * (centres - points[..., axis, None]) ** 2 / variance)  # (N, K, count)
         shape = [1] * len(size)
         shape[last - axis] = count
         bell = bell.view(*bell.shape[:2], *shape)

@@ -41,9 +41,7 @@ class FaceFeatures(nn.Module):
 
     def forward(self, image: Tensor) -> list[Tensor]:
         """Features of crops."""
-        small = functional.interpolate(
-            image, scale_factor=FACE_SCALE, mode="bilinear", antialias=True
-        )
+        small = functional.interpolate(image, scale_factor=FACE_SCALE, mode="bilinear", antialias=True)
         return self.network.features(small)
 
 

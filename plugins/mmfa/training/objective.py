@@ -93,9 +93,7 @@ class AnimationObjective(nn.Module):
         losses, posed = self.motion_losses(pairs, transform)
         exhibits: Exhibits | None = None
         if images:
-            of_images, exhibits = self._image_losses(
-                pairs, posed, critic, ramp, self.corner(moment)
-            )
+            of_images, exhibits = self._image_losses(pairs, posed, critic, ramp, self.corner(moment))
             losses |= of_images
         return self._total(losses, ramp), losses, exhibits
 
@@ -105,9 +103,7 @@ class AnimationObjective(nn.Module):
         of_images, _ = self._image_losses(pairs, posed, None, 0.0, (0.5, 0.5))
         self._total(losses | of_images, 0.0)
 
-    def motion_losses(
-        self, pairs: Pairs, transform: ImageTransform
-    ) -> tuple[dict[str, Tensor], Posed]:
+    def motion_losses(self, pairs: Pairs, transform: ImageTransform) -> tuple[dict[str, Tensor], Posed]:
         """The losses on keypoints and features, and the posed keypoints."""
         weights, model, count = self.weights, self.model, len(pairs)
         source, driving = pairs.source, pairs.driving
@@ -209,15 +205,10 @@ class AnimationObjective(nn.Module):
             return losses, None
         return losses, (exhibits[0], [shown.detach() for shown in exhibits[1]])
 
-    def _landmarks(
-        self, detect: Callable[[Tensor], Tensor], result: Tensor, pairs: Pairs
-    ) -> Tensor:
+    def _landmarks(self, detect: Callable[[Tensor], Tensor], result: Tensor, pairs: Pairs) -> Tensor:
         region, parts = pairs.driving["region"], attrs.asdict(self.weights.landmark_parts)
         with torch.autocast(result.device.type, enabled=False):
-            regions = [
-                crop_squares(image.float(), region, REGION_SIDE)
-                for image in (result, pairs.driving[IMAGE])
-            ]
+            regions = [crop_squares(image.float(), region, REGION_SIDE) for image in (result, pairs.driving[IMAGE])]
             return landmark_loss(detect, regions[0], regions[1], parts)
 
 

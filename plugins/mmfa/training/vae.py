@@ -175,9 +175,7 @@ class VAERecipe(LatentRecipe):
         real, fake = exhibits
         return {"critic": discriminator_loss(critic(real), critic(fake))}
 
-    def measure(
-        self, networks: nn.Module, rows: Features, held: Features, seed: int
-    ) -> LatentFigures:
+    def measure(self, networks: nn.Module, rows: Features, held: Features, seed: int) -> LatentFigures:
         """Figures of a trained network on held-out rows; posterior means are decoded."""
         assert isinstance(networks, ExpressionVAE)
         device = networks.centre.device
@@ -190,9 +188,7 @@ class VAERecipe(LatentRecipe):
 
 
 @torch.no_grad()
-def measure(
-    network: ExpressionVAE, rows: Tensor, held: Tensor, clips: int, seed: int, limits: Collapse
-) -> LatentFigures:
+def measure(network: ExpressionVAE, rows: Tensor, held: Tensor, clips: int, seed: int, limits: Collapse) -> LatentFigures:
     """Figures of a trained network on held-out rows (N, E) of ``clips`` clips.
 
     rows: (T, E) that it learnt from.  seed: of the samples of the prior.
@@ -206,14 +202,10 @@ def measure(
     variance = _variance(rebuilt, network) / total
     reasons = []
     if active < limits.least_units:
-        reasons.append(
-            f"only {active} of {units} latent units are active, {limits.least_units} are wanted"
-        )
+        reasons.append(f"only {active} of {units} latent units are active, {limits.least_units} are wanted")
     if not math.isfinite(variance) or variance < limits.least_variance:
         wanted = f"{limits.least_variance:g} are wanted"
-        reasons.append(
-            f"the rebuilt features have {variance:.2f} of the real ones' variance, {wanted}"
-        )
+        reasons.append(f"the rebuilt features have {variance:.2f} of the real ones' variance, {wanted}")
     learnt = network.decode(network.encode(rows)[0])
     return LatentFigures(
         rows=len(held),
