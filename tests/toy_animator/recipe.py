@@ -68,7 +68,9 @@ class WarpNetworks(nn.Module):
             nn.ReLU(),
             nn.Conv2d(WIDTH, 5 * POINTS, 7, padding=3),
         )
-        self.repair = nn.Sequential(nn.Conv2d(3, WIDTH, 3, padding=1), nn.ReLU(), nn.Conv2d(WIDTH, 3, 3, padding=1))
+        self.repair = nn.Sequential(
+            nn.Conv2d(3, WIDTH, 3, padding=1), nn.ReLU(), nn.Conv2d(WIDTH, 3, 3, padding=1)
+        )
 
     def motion(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Points (N, K, 2) in [-1, 1] and Jacobians (N, K, 2, 2) of images (N, 3, S, S)."""
@@ -100,7 +102,9 @@ class WarpObjective(nn.Module):
         super().__init__()
         self.networks, self.losses = networks, losses
 
-    def forward(self, pairs: Pairs, transform: ImageTransform, moment: Moment, critic: None = None) -> tuple[Tensor, dict[str, Tensor], None]:
+    def forward(
+        self, pairs: Pairs, transform: ImageTransform, moment: Moment, critic: None = None
+    ) -> tuple[Tensor, dict[str, Tensor], None]:
         """Weighted sum, losses by name, and nothing for a critic, as there is none."""
         source, driving = pairs.source[IMAGE], pairs.driving[IMAGE]
         before, after = self.networks.motion(source), self.networks.motion(driving)
