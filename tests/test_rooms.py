@@ -31,7 +31,7 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
     "uvicorn": ("pipelines/studio/server.py",),
     "platformdirs": ("mmfa_components/folders.py",),
     "shtab": ("mmfa/commands/completion.py",),
-    "onnxruntime": ("mmfa/onnx_export.py",),
+    "onnxruntime": ("mmfa/onnx_export.py", "mmfa_components/perception/onnx_graph.py"),
     "cv2": ("mmfa/cameras.py",),
     "fsspec": ("pipelines/remote/", "cache/remote.py"),
 }

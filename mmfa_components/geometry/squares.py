@@ -68,15 +68,20 @@ def crop_squares(rgb: Tensor, squares: Tensor, size: int, padding: str = "border
     if len(rgb) == 0:
         return rgb.new_zeros(0, rgb.shape[1], size, size)
     samples = min(MOST_SAMPLES, max(1, math.ceil(float(squares[:, 2].max()) / size - 0.01)))
-    grid = grid_points((size, size), rgb.device, rgb.dtype).view(1, -1, 2) / 2  # (1, size*size, 2) in (-0.5, 0.5)
-    matrix = _turn(squares[:, 3]) * squares[:, 2, None, None]  # (N, 2, 2)
     extent = torch.tensor([width, height], device=rgb.device, dtype=rgb.dtype)
+    # Per image: sampling coordinates in [-1, 1] = matrix (2, 2) times places in (-0.5, 0.5) + centre.
+    matrix = (_turn(squares[:, 3]) * (2 * squares[:, 2, None, None] / extent[:, None])).to(rgb)
+    centre = (2 * squares[:, :2] / extent - 1).to(rgb)
+    places = grid_points((size,), rgb.device, rgb.dtype)[:, 0] / 2  # (size,)
+    shifts = (grid_points((samples,), rgb.device, rgb.dtype)[:, 0] / (2 * size)).tolist()
     total: Tensor | None = None
-    for offset in (grid_points((samples, samples), rgb.device, rgb.dtype).view(-1, 2) / (2 * size)).unbind(0):
-        where = apply_matrix(matrix, (grid + offset).expand(len(rgb), -1, -1)) + squares[:, None, :2]
-        where = (2 * where / extent - 1).unflatten(1, (size, size))
-        part = functional.grid_sample(rgb, where, padding_mode=padding, align_corners=False)
-        total = part if total is None else total + part
+    for down in shifts:
+        rows = matrix[:, :, 1, None] * (places + down) + centre[..., None]  # (N, 2, size)
+        for right in shifts:
+            columns = matrix[:, :, 0, None] * (places + right)
+            where = (rows[..., None] + columns[:, :, None]).permute(0, 2, 3, 1)
+            part = functional.grid_sample(rgb, where, padding_mode=padding, align_corners=False)
+            total = part if total is None else total + part
     assert total is not None
     return total / samples**2
 

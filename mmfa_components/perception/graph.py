@@ -6,11 +6,15 @@ The detector and landmark networks are irregular chains of some hundred layers w
 
 from __future__ import annotations
 
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+if TYPE_CHECKING:
+    from mmfa_components.perception.onnx_graph import OnnxRunner
 
 Step = dict[str, Any]
 
@@ -27,8 +31,17 @@ def _pad_same(x: Tensor, kernel: tuple[int, int], stride: int, value: float = 0.
     return functional.pad(x, (left, right, top, bottom), value=value) if top + bottom + left + right else x
 
 
+def _plain(image: Tensor) -> bool:
+    """Whether all that is asked for is values, on the CPU: no gradient, no tracing."""
+    usual = type(image) is Tensor and image.device.type == "cpu" and image.dtype == torch.float32
+    return usual and not image.requires_grad and not torch.compiler.is_compiling()
+
+
 class GraphNetwork(nn.Module):
     """Runs steps over tensors by name. Images are (N, C, H, W); a step is a dict with ``op``, ``in``, ``out`` and the op's own keys.
+
+    On a CPU, where no gradient is asked for, onnxruntime runs the same steps: values differ from torch's by some 1e-6 of the largest,
+    and not with the batch or the number of threads.
 
     ops: conv (weight, bias, stride, same, groups, act), prelu (weight), relu, sigmoid, add (act), max_pool (kernel, stride, same),
     pad_channels (after), flatten (size: to (N, -1, size) in the original's channel-last order), concat (flattened parts, along dim 1).
@@ -42,10 +55,24 @@ class GraphNetwork(nn.Module):
 
     def forward(self, image: Tensor) -> list[Tensor]:
         """Run the steps on (N, C, H, W); gives the output tensors in order."""
+        if _plain(image) and len(image):
+            return self._runner(image)
         values = {self.inputs: image}
         for step in self.steps:
             values[step["out"]] = self._run(step, [values[name] for name in step["in"]])
         return [values[name] for name in self.outputs]
+
+    @cached_property
+    def _runner(self) -> OnnxRunner:
+        """Made at the first use, in the process that uses it."""
+        from mmfa_components.perception.onnx_graph import OnnxRunner  # takes a quarter of a second: who only lists plugins need not wait
+
+        tensors = {name: value.cpu() for name, value in self.named_buffers()}
+        return OnnxRunner(self.steps, tensors, self.inputs, self.outputs, torch.get_num_threads())
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the session, which cannot be copied or sent to another process."""
+        return {name: value for name, value in self.__dict__.items() if name != "_runner"}
 
     def _run(self, step: Step, x: list[Tensor]) -> Tensor:
         op, first = step["op"], x[0]

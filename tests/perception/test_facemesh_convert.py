@@ -61,7 +61,8 @@ def test_same_padding_puts_the_odd_pixel_after() -> None:
     assert same_padding(8, 2, 2) == (0, 0)
 
 
-def test_every_step_of_a_graph() -> None:
+@pytest.mark.parametrize("slope", [False, True], ids=["onnxruntime", "torch"])
+def test_every_step_of_a_graph(slope: bool) -> None:
     steps = [
         {"op": "conv", "in": ["x"], "out": "a", "weight": "w", "bias": "b", "stride": 2, "same": True, "groups": 1, "act": "relu"},
         {"op": "max_pool", "in": ["x"], "out": "m", "kernel": 2, "stride": 2, "same": True},
@@ -74,7 +75,7 @@ def test_every_step_of_a_graph() -> None:
     ]
     torch.manual_seed(0)
     w, b, k = torch.randn(2, 1, 3, 3), torch.randn(2), torch.tensor([0.1, 0.3])
-    x = torch.randn(2, 1, 5, 5)
+    x = torch.randn(2, 1, 5, 5).requires_grad_(slope)
     (found,) = GraphNetwork(steps, {"w": w, "b": b, "k": k}, "x", ["y"])(x)
     functional = torch.nn.functional
     a = functional.conv2d(functional.pad(x, (1, 1, 1, 1)), w, b, 2).relu()
