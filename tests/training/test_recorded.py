@@ -44,8 +44,9 @@ CPU = torch.device("cpu")
 SHAPE_SIZES = attrs.evolve(SIZES, name="tiny_shape", expression_input="shape", source_skip=True, motion_hint=3, affine_head="grid")
 EARLY = Schedule(warmup=2, decay_from=2, decay_to=6, adversarial_from=1, landmarks_from=1, landmarks_ramp=2)
 AT_ONCE = Schedule(adversarial_from=0, landmarks_from=0, landmarks_ramp=1)
-FIRST, LATER = 1e-5, 5e-3
-"""Largest relative difference of a figure, of the first step and of the later ones."""
+FIRST, LATER = 2e-4, 5e-3
+"""Largest relative difference of a figure, of the first step and of the later ones. Recorded before crops were cut in another order
+of sums and landmarks came from onnxruntime, which moves a gradient by 9e-5."""
 
 
 @pytest.fixture(autouse=True)
@@ -119,7 +120,7 @@ def compare(found: list[dict[str, dict[str, float]]], wanted: list[dict[str, dic
     assert len(found) == len(wanted)
     for number, (row, known) in enumerate(zip(found, wanted, strict=True)):
         for table, values in known.items():
-            assert row[table] == pytest.approx(values, rel=LATER if number else first, abs=1e-9), (number, table)
+            assert row[table] == pytest.approx(values, rel=LATER if number else first, abs=1e-6), (number, table)
 
 
 @pytest.mark.parametrize(("case", "count"), [("tiny", 3), ("tiny_shape", 4), ("base", 1)])
