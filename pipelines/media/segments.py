@@ -133,8 +133,7 @@ class Picture:
         if coding.joining is not None and coding.joining.closed:
             context.flags |= Flags.closed_gop
         if coding.encoder != "gif" and stream.pix_fmt not in (WEBP, RGB):
-            context.color_range, context.colorspace = LIMITED, BT709
-            context.color_primaries, context.color_trc = BT709, BT709
+            set_colours(context)
         stream.options = _options(coding)
         self.stream, self._number = stream, 0
         self._convert = VideoReformatter()
@@ -178,6 +177,12 @@ class Picture:
         frame.pts, frame.time_base = stamp, base
         frame.colorspace, frame.color_range = BT709, LIMITED
         return frame
+
+
+def set_colours(context: Any) -> None:
+    """Say that the pictures of an encoder or stream are in BT.709, limited range."""
+    context.color_range, context.colorspace = LIMITED, BT709
+    context.color_primaries, context.color_trc = BT709, BT709
 
 
 def _pixels(coding: Coding, formats: Sequence[str]) -> str:
@@ -238,6 +243,7 @@ def encoder_facts() -> dict[str, Any]:
 
 def frames_of(segment: Segment) -> list[Tensor]:
     """Frames (H, W, 3) uint8 of a segment of ``Coding.on_workers`` that stores RGB."""
-    with av.open(io.BytesIO(segment.data)) as container:
+    opened: Any = av.open(io.BytesIO(segment.data))
+    with opened as container:
         frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
     return [torch.from_numpy(frame) for frame in frames]

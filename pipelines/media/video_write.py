@@ -27,6 +27,7 @@ from pipelines.media.segments import (
     Segment,
     SegmentEncoder,
     frames_of,
+    set_colours,
 )
 from pipelines.media.tags import tag
 from pipelines.remote import upload
@@ -180,7 +181,7 @@ class VideoWriter:
         with av.open(io.BytesIO(segment.data)) as container:
             stream = container.streams.video[0]
             if self._packets is None:
-                self._packets = _Packets(self._out.add_stream_from_template(stream), self.coding, stream)
+                self._packets = _Packets(self._out.add_stream_from_template(stream, opaque=True), self.coding, stream)
                 self._add_sound()
             start = self._start(segment.stamps[0])
             stamps = [stamp - start for stamp in segment.stamps]
@@ -250,6 +251,8 @@ class _Packets:
         assert coding.joining is not None
         self._stream, self._coding, self._delay = stream, coding, coding.joining.delay
         stream.time_base = coding.time_base
+        stream.codec_context.framerate = coding.rate
+        set_colours(stream.codec_context)
         self._header = bytes(template.codec_context.extradata or b"")
         # timestamps in rising order that are still to be a decoding time
         self._behind: deque[int] = deque()

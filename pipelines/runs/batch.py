@@ -17,7 +17,7 @@ from pipelines.media import probe
 from pipelines.reports.run_report import InputReport, JobReport, RunReport
 from pipelines.runs.clips import Clip, Preparation, input_report, source_frames
 from pipelines.runs.failures import describe
-from pipelines.runs.film import Film, write_film
+from pipelines.runs.film import Film, segments, write_film
 from pipelines.runs.foreign import refuse_foreign
 from pipelines.runs.job_keys import job_face, job_key, job_reference, motion_text, read_notes, write_notes
 from pipelines.runs.order import by_source, run_in_parallel
@@ -146,10 +146,15 @@ class Batch:
         info, times = clip.info, clip.times
         metadata = write_notes(notes, self.engine.facts, motion_text(clip.report))
         film = Film(
-            job.output, info.time_base, info.rate, lambda first, stop: times.read(first, stop).pts.tolist(),
-            job.driving if output.audio and info.has_audio else None, metadata, seal_of(pipeline.provenance, job.output, metadata),
-            shown_rows(source, clip) if isinstance(source, Clip) else torch.empty(0, dtype=torch.long), report.warnings.append,
-        )  # fmt: skip
+            job.output,
+            info.time_base,
+            info.rate,
+            lambda first, stop: times.read(first, stop).pts.tolist(),
+            job.driving if output.audio and info.has_audio else None,
+            metadata,
+            seal_of(pipeline.provenance, job.output, metadata),
+            report.warnings.append,
+        )
         self.progress.start(f"{job.source.name} moved by {job.driving.name}", clip.frames)
         moved: list[Record] | None = [] if output.motion else None
         report.seconds = write_film(self.engine, film, self._units(source, clip, reference, radius), source, output, moved)
@@ -159,11 +164,10 @@ class Batch:
         return clip.frames
 
     def _units(self, source: Portrait | Clip, clip: Clip, reference: References, radius: int) -> Iterator[RenderUnit]:
-        span, kind = self.plan.pipeline.engine.span, self.engine.facts.motion
+        kind = self.engine.facts.motion
         modes = modes_of(self.plan.pipeline.transfer, kind)
         shown = shown_rows(source, clip) if isinstance(source, Clip) else torch.empty(0, dtype=torch.long)
-        for start in range(0, clip.frames, span):
-            stop = min(start + span, clip.frames)
+        for start, stop in segments(clip.frames):
             driving = read_motion(clip.motion, start, stop, kind, radius, clip.framing.stretch)
             carry = Carry(reference.rows(start, stop), modes)
             if isinstance(source, Clip):

@@ -1,27 +1,23 @@
-"""Rendered spans to a video file: pasted back where wanted, marked where wanted, written with their exact times."""
+"""Results: segments that workers encode, joined to a file with exact times, sound and notes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 
 import attrs
-import torch
-from torch import Tensor
 
 from mmfa_components.records import Record
 from pipelines.config.schema import Output
 from pipelines.engines.base import Engine
-from pipelines.media import VideoWriter, write_image
+from pipelines.media import SEGMENT, VideoWriter, write_image
 from pipelines.remote import upload
 from pipelines.runs.clips import Clip
 from pipelines.runs.sealing import Seal
 from pipelines.stages.encode import Portrait
-from pipelines.stages.frames import FrameSource, chunk_length
-from pipelines.stages.mark import mark_frames
-from pipelines.stages.paste import paste_crops
-from pipelines.stages.render import RenderUnit, render_span
+from pipelines.stages.film import Look, SegmentUnit, film_segment, still_frame
+from pipelines.stages.render import RenderUnit
 from pipelines.stages.worker import Stopwatch
 
 
@@ -29,9 +25,9 @@ from pipelines.stages.worker import Stopwatch
 class Film:
     """What a result is: where it is written, its clock, its notes.
 
-    rate: nominal frames a second.  times: timestamps of frames ``first`` to ``stop`` in units of ``time_base``.  sound: file whose
-    sound is carried over.  seal: signs the finished file.  shown: (N,) int, the frame of a source video that each frame shows;
-    empty for a portrait.  warn: is told what of the sound could not be carried.
+    rate: nominal frames a second.  times: timestamps of frames ``first`` to ``stop`` in units of
+    ``time_base``.  sound: file whose sound is carried over.  seal: signs the finished file.  warn: is
+    told what of the sound could not be carried.
     """
 
     path: Path
@@ -41,8 +37,13 @@ class Film:
     sound: Path | None
     notes: Mapping[str, str]
     seal: Seal | None = None
-    shown: Tensor = attrs.field(factory=lambda: torch.empty(0, dtype=torch.long))
     warn: Callable[[str], None] = attrs.field(default=lambda text: None)
+
+
+def segments(frames: int) -> Iterator[tuple[int, int]]:
+    """Half-open frame ranges of the segments of a film."""
+    for start in range(0, frames, SEGMENT):
+        yield start, min(start + SEGMENT, frames)
 
 
 def write_film(
@@ -53,9 +54,11 @@ def write_film(
     output: Output,
     moved: list[Record] | None = None,
 ) -> dict[str, float]:
-    """Render ``units`` and write them; gives the seconds by stage. Raises MediaError or OutputError; then no file is left.
+    """Render ``units``, one a segment, and write them; gives the seconds by stage.
 
-    moved: a list that the motions of the spans are added to.
+    moved: a list that the motions of the segments are added to.
+
+    Raises MediaError or OutputError; then no file is left.
     """
     crop = engine.facts.crop_size
     if output.frame == "crop":
@@ -65,28 +68,26 @@ def write_film(
     else:
         height, width = source.rgb.shape[:2]
     watch = Stopwatch()
-    backgrounds = FrameSource()
-    try:
-        film.path.parent.mkdir(parents=True, exist_ok=True)
-        with VideoWriter(
-            film.path, width, height, film.time_base, film.rate, output.codec, output.quality, film.sound, film.notes, film.seal,
-        ) as writer:  # fmt: skip
-            first = 0
-            for span in engine.map(render_span, units):
-                watch.add(span.seconds)
-                if moved is not None:
-                    moved.append(span.motion)
-                for part in torch.split(span.rgb, chunk_length(len(span.rgb), width, height)):
-                    with watch.stage("paste"):
-                        frames = part if output.frame == "crop" else _paste(source, part, first, film.shown, backgrounds)
-                        frames = mark_frames(frames) if output.mark else frames
-                    with watch.stage("write"):
-                        writer.write(frames, film.times(first, first + len(part)))
-                    first += len(part)
-        for warning in writer.warnings:
-            film.warn(warning if film.sound is None else f"{film.sound.name}: {warning}")
-    finally:
-        backgrounds.close()
+    look = _look(engine, source, output)
+    film.path.parent.mkdir(parents=True, exist_ok=True)
+    with VideoWriter(
+        film.path, width, height, film.time_base, film.rate, output.codec, output.quality, film.sound, film.notes, film.seal,
+    ) as writer:  # fmt: skip
+        coding = writer.coding.on_workers
+
+        def wanted() -> Iterator[SegmentUnit]:
+            for unit in units:
+                stamps = tuple(film.times(unit.start, unit.start + len(unit.driving)))
+                yield SegmentUnit(unit, stamps, coding, look)
+
+        for made in engine.map(film_segment, wanted()):
+            watch.add(made.seconds)
+            if moved is not None:
+                moved.append(made.motion)
+            with watch.stage("write"):
+                writer.join(made.segment)
+    for warning in writer.warnings:
+        film.warn(warning if film.sound is None else f"{film.sound.name}: {warning}")
     return {name: round(seconds, 3) for name, seconds in watch.seconds.items()}
 
 
@@ -94,16 +95,15 @@ def write_still(
     engine: Engine, path: Path, unit: RenderUnit, source: Portrait | Clip, output: Output, notes: Mapping[str, str], seal: Seal | None
 ) -> dict[str, float]:
     """Render one frame and write it as a picture; gives the seconds by stage. Raises OutputError."""
-    span = next(iter(engine.map(render_span, [unit])))
-    frames = span.rgb if output.frame == "crop" else _paste(source, span.rgb, 0, torch.zeros(1, dtype=torch.long), FrameSource())
-    write_image(path, (mark_frames(frames) if output.mark else frames)[0], metadata=notes, seal=seal)
+    units = [(unit, _look(engine, source, output))]
+    frame, seconds = next(iter(engine.map(still_frame, units)))
+    write_image(path, frame, metadata=notes, seal=seal)
     upload(path, notes)
-    return {name: round(seconds, 3) for name, seconds in span.seconds.items()}
+    return {name: round(value, 3) for name, value in seconds.items()}
 
 
-def _paste(source: Portrait | Clip, crops: Tensor, first: int, shown: Tensor, backgrounds: FrameSource) -> Tensor:
-    if isinstance(source, Portrait):
-        return paste_crops(source.rgb[None], crops, source.square)
-    rows = shown[first : first + len(crops)]
-    pictures = backgrounds.pick(source.path, [int(r) for r in rows])
-    return paste_crops(pictures, crops, source.framing.view[rows])
+def _look(engine: Engine, source: Portrait | Clip, output: Output) -> Look:
+    """How frames are finished."""
+    if output.frame == "crop" or isinstance(source, Clip):
+        return Look(output.frame != "crop", output.mark)
+    return Look(True, output.mark, engine.keep(source.rgb), source.square)

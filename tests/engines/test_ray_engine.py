@@ -164,7 +164,7 @@ def test_few_spans_of_a_long_video_are_in_flight(tmp_path: Path, screen: Any, me
 
     def counted_submit(self: Any, work: Any, unit: Any, rank: Any) -> Any:
         nonlocal out, most
-        if work.__name__ == "render_span":
+        if work.__name__ == "film_segment":
             out += 1
             most = max(most, out)
         return submit(self, work, unit, rank)
@@ -172,9 +172,10 @@ def test_few_spans_of_a_long_video_are_in_flight(tmp_path: Path, screen: Any, me
     def counted_result(self: Any, ticket: Any) -> Any:
         nonlocal out
         value = result(self, ticket)
-        out -= ticket.load.name == "render_span"
+        out -= ticket.load.name == "film_segment"
         return value
 
+    monkeypatch.setattr("pipelines.runs.film.SEGMENT", 10)
     monkeypatch.setattr(RayEngine, "_submit", counted_submit)
     monkeypatch.setattr(RayEngine, "_result", counted_result)
     path = write_clip(tmp_path / "long.mp4", swinging(150))

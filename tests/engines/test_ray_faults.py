@@ -54,6 +54,12 @@ class Inputs:
     digests: dict[str, str]
 
 
+@pytest.fixture(autouse=True)
+def short_segments(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Segments of a result are as short as the spans of a clip, so that both workers have some."""
+    monkeypatch.setattr("pipelines.runs.film.SEGMENT", SPAN)
+
+
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory: pytest.TempPathFactory) -> Inputs:
     from io import StringIO
@@ -148,8 +154,10 @@ import sys
 from pathlib import Path
 from rich.console import Console
 from ray_discs import ray_plan, risky_registry
+from pipelines.runs import film
 from pipelines.runs.run import run_plan
 
+film.SEGMENT = 10
 folder, address, out, sources, *files = sys.argv[1:]
 count = int(sources)
 options = {"slow": 0.12} if out == "out" else {}
