@@ -51,9 +51,13 @@ def test_a_worker_with_a_gpu_has_one_thread_unless_told_otherwise(
     assert (size.threads, size.cpus) == (threads, cpus)
 
 
-def test_results_are_those_of_the_in_process_engine(tmp_path: Path, media: Any, screen: Any) -> None:
-    """A portrait and a video as sources, pasted back, a smoothed track, spans that do not divide the clips."""
-    changes: dict[str, Any] = {"output": {"frame": "paste"}, "face": {"smooth": 0.2}}
+@pytest.mark.parametrize(("length", "codec"), [(10, "libx264"), (128, "libx264"), (10, "gif")])
+def test_results_are_those_of_the_in_process_engine(
+    tmp_path: Path, media: Any, screen: Any, length: int, codec: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A portrait and a video as sources, pasted back and marked, a smoothed track, spans and segments that do not divide the clips."""
+    monkeypatch.setattr("pipelines.runs.film.SEGMENT", length)
+    changes: dict[str, Any] = {"output": {"frame": "paste", "mark": True, "codec": codec}, "face": {"smooth": 0.2}}
     sources, clips = [media.red, media.video_source], [media.swing, media.short]
     one = disc_plan(tmp_path / "one", sources, clips, engine={"threads": 1, "span": 7}, **changes)
     assert run_plan(one, disc_registry(), screen.console).exit_code == 0, screen.text

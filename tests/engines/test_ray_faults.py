@@ -54,14 +54,16 @@ class Inputs:
     digests: dict[str, str]
 
 
-@pytest.fixture(autouse=True)
-def short_segments(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="module", autouse=True)
+def short_segments() -> Iterator[None]:
     """Segments of a result are as short as the spans of a clip, so that both workers have some."""
-    monkeypatch.setattr("pipelines.runs.film.SEGMENT", SPAN)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pipelines.runs.film.SEGMENT", SPAN)
+        yield
 
 
 @pytest.fixture(scope="module")
-def inputs(tmp_path_factory: pytest.TempPathFactory) -> Inputs:
+def inputs(tmp_path_factory: pytest.TempPathFactory, short_segments: None) -> Inputs:
     from io import StringIO
 
     from rich.console import Console
