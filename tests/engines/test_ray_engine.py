@@ -19,7 +19,7 @@ from mmfa_components.errors import ConfigError, PluginError
 from mmfa_components.registry import load_registry
 from pipelines.config.schema import Cache, Engine, Job, Output, Part, Pipeline, Plan, Ray
 from pipelines.engines.ray_cluster import size_of_pool
-from pipelines.media import VideoWriter, content_digest, open_video
+from pipelines.media import VideoWriter, content_digest, open_video, suffix_of
 from pipelines.runs.decompositions import decompose_all
 from pipelines.runs.run import run_plan
 
@@ -59,10 +59,15 @@ def test_results_are_those_of_the_in_process_engine(
     monkeypatch.setattr("pipelines.runs.film.SEGMENT", length)
     changes: dict[str, Any] = {"output": {"frame": "paste", "mark": True, "codec": codec}, "face": {"smooth": 0.2}}
     sources, clips = [media.red, media.video_source], [media.swing, media.short]
-    one = disc_plan(tmp_path / "one", sources, clips, engine={"threads": 1, "span": 7}, **changes)
+
+    def planned(folder: str, **engine: Any) -> Plan:
+        plan = disc_plan(tmp_path / folder, sources, clips, engine={"threads": 1, "span": 7, **engine}, **changes)
+        jobs = tuple(attrs.evolve(j, output=j.output.with_suffix(suffix_of(codec))) for j in plan.jobs)
+        return attrs.evolve(plan, jobs=jobs)
+
+    one = planned("one")
     assert run_plan(one, disc_registry(), screen.console).exit_code == 0, screen.text
-    engine = {"threads": 1, "span": 7, "name": "ray", "ray": Ray(cpus=1.0)}
-    two = disc_plan(tmp_path / "two", sources, clips, engine=engine, **changes)
+    two = planned("two", name="ray", ray=Ray(cpus=1.0))
     assert run_plan(two, disc_registry(), screen.console).exit_code == 0, screen.text
     assert [content_digest(j.output) for j in one.jobs] == [content_digest(j.output) for j in two.jobs]
     assert (tmp_path / "two" / "out" / "contact_sheet.png").read_bytes() == (tmp_path / "one" / "out" / "contact_sheet.png").read_bytes()
