@@ -7,6 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import attrs
+from torch import Tensor
 
 from mmfa_components.records import Record
 from pipelines.config.schema import Output
@@ -16,7 +17,7 @@ from pipelines.remote import upload
 from pipelines.runs.clips import Clip
 from pipelines.runs.sealing import Seal
 from pipelines.stages.encode import Portrait
-from pipelines.stages.film import Look, SegmentUnit, film_segment, still_frame
+from pipelines.stages.film import FrameUnit, Look, SegmentUnit, film_segment, finish_span
 from pipelines.stages.render import RenderUnit
 from pipelines.stages.worker import Stopwatch
 
@@ -40,10 +41,11 @@ class Film:
     warn: Callable[[str], None] = attrs.field(default=lambda text: None)
 
 
-def segments(frames: int) -> Iterator[tuple[int, int]]:
-    """Half-open frame ranges of the segments of a film."""
-    for start in range(0, frames, SEGMENT):
-        yield start, min(start + SEGMENT, frames)
+def segments(frames: int, length: int = 0) -> Iterator[tuple[int, int]]:
+    """Half-open ranges of ``length`` frames, the last one apart; 0: those of the segments of a film."""
+    length = length or SEGMENT
+    for start in range(0, frames, length):
+        yield start, min(start + length, frames)
 
 
 def write_film(
@@ -60,19 +62,22 @@ def write_film(
 
     Raises MediaError or OutputError; then no file is left.
     """
-    crop = engine.facts.crop_size
-    if output.frame == "crop":
-        width = height = crop
-    elif isinstance(source, Clip):
-        width, height = source.info.width, source.info.height
-    else:
-        height, width = source.rgb.shape[:2]
+    width, height = size_of(source, output, engine.facts.crop_size)
     watch = Stopwatch()
     look = _look(engine, source, output)
     film.path.parent.mkdir(parents=True, exist_ok=True)
     with VideoWriter(
-        film.path, width, height, film.time_base, film.rate, output.codec, output.quality, film.sound, film.notes, film.seal,
-    ) as writer:  # fmt: skip
+        film.path,
+        width,
+        height,
+        film.time_base,
+        film.rate,
+        output.codec,
+        output.quality,
+        film.sound,
+        film.notes,
+        film.seal,
+    ) as writer:
         coding = writer.coding.on_workers
 
         def wanted() -> Iterator[SegmentUnit]:
@@ -91,15 +96,48 @@ def write_film(
     return {name: round(seconds, 3) for name, seconds in watch.seconds.items()}
 
 
+def finished_frames(
+    engine: Engine,
+    units: Iterable[RenderUnit],
+    source: Portrait | Clip,
+    output: Output,
+    watch: Stopwatch,
+) -> Iterator[Tensor]:
+    """Render ``units`` for somebody who wants frames and no file.
+
+    Gives the frames of each unit, (n, H, W, 3) uint8, pasted back and marked as ``output`` says.
+    watch: the seconds by stage are added to it.  Raises MediaError.
+    """
+    look = _look(engine, source, output)
+    for span in engine.map(finish_span, (FrameUnit(unit, look) for unit in units)):
+        watch.add(span.seconds)
+        yield span.rgb
+
+
+def size_of(source: Portrait | Clip, output: Output, crop: int) -> tuple[int, int]:
+    """Width and height of a result in pixels. crop: side of the animator's crops."""
+    if output.frame == "crop":
+        return crop, crop
+    if isinstance(source, Clip):
+        return source.info.width, source.info.height
+    return source.rgb.shape[1], source.rgb.shape[0]
+
+
 def write_still(
-    engine: Engine, path: Path, unit: RenderUnit, source: Portrait | Clip, output: Output, notes: Mapping[str, str], seal: Seal | None
+    engine: Engine,
+    path: Path,
+    unit: RenderUnit,
+    source: Portrait | Clip,
+    output: Output,
+    notes: Mapping[str, str],
+    seal: Seal | None,
 ) -> dict[str, float]:
     """Render one frame and write it as a picture; gives the seconds by stage. Raises OutputError."""
-    units = [(unit, _look(engine, source, output))]
-    frame, seconds = next(iter(engine.map(still_frame, units)))
-    write_image(path, frame, metadata=notes, seal=seal)
+    watch = Stopwatch()
+    frames = next(finished_frames(engine, [unit], source, output, watch))
+    write_image(path, frames[0], metadata=notes, seal=seal)
     upload(path, notes)
-    return {name: round(value, 3) for name, value in seconds.items()}
+    return {name: round(seconds, 3) for name, seconds in watch.seconds.items()}
 
 
 def _look(engine: Engine, source: Portrait | Clip, output: Output) -> Look:

@@ -13,7 +13,7 @@ from pipelines.media import Coding, Segment, SegmentEncoder
 from pipelines.stages.frames import chunk_length
 from pipelines.stages.mark import mark_frames
 from pipelines.stages.paste import paste_crops
-from pipelines.stages.render import RenderUnit, SourceFrames, motion_of, rendered
+from pipelines.stages.render import RenderedSpan, RenderUnit, SourceFrames, motion_of, rendered
 from pipelines.stages.worker import Stopwatch, Worker
 
 
@@ -46,6 +46,14 @@ class SegmentUnit:
     def start(self) -> int:
         """Its first frame."""
         return self.render.start
+
+
+@attrs.frozen(eq=False)
+class FrameUnit:
+    """A span of a result whose frames are wanted as they are."""
+
+    render: RenderUnit
+    look: Look
 
 
 @attrs.frozen(eq=False)
@@ -126,12 +134,17 @@ def finished(
     return mark_frames(crops) if look.mark else crops
 
 
-def still_frame(worker: Worker, unit: tuple[RenderUnit, Look]) -> tuple[Tensor, dict[str, float]]:
-    """The one frame of a result that is a picture, (H, W, 3) uint8, and seconds by stage."""
-    render, look = unit
-    watch = Stopwatch()
+def finish_span(worker: Worker, unit: FrameUnit) -> RenderedSpan:
+    """Render a span; gives finished frames in place of its crops. Raises what render_span raises."""
+    render, watch = unit.render, Stopwatch()
     moved = motion_of(worker, render, watch)
-    crops, pictures = next(rendered(worker, render, moved, watch))
     source = render.identity
-    squares = source.squares[:1] if isinstance(source, SourceFrames) else None
-    return finished(crops[:1], look, pictures, squares)[0], watch.seconds
+    squares = source.squares if isinstance(source, SourceFrames) else None
+    parts: list[Tensor] = []
+    first = 0
+    for crops, pictures in rendered(worker, render, moved, watch):
+        here = None if squares is None else squares[first : first + len(crops)]
+        with watch.stage("paste"):
+            parts.append(finished(crops, unit.look, pictures, here))
+        first += len(crops)
+    return RenderedSpan(torch.cat(parts), moved, watch.seconds)
