@@ -66,7 +66,7 @@ class RayEngine:
             setup = ray.put(
                 Setup(pipeline, portable(registry), size.threads, os.getcwd(), size.cpus, size.gpus)
             )
-            actor = ray.remote(concurrency_groups={STREAM: 1})(Host)
+            actor = ray.remote(concurrency_groups={STREAM: 1})(Host)  # type: ignore[call-overload]
             spread = {"max_concurrency": CALLS, "max_restarts": 0, "max_task_retries": 0, "scheduling_strategy": "SPREAD"}
 
             def start() -> Any:

@@ -126,8 +126,9 @@ class Picture:
         stream.height = coding.height + coding.height % 2
         context = stream.codec_context
         stream.pix_fmt = _pixels(coding, [f.name for f in context.codec.video_formats or ()])
-        self._counted = coding.encoder == "mpeg4"  # whose own clock is too coarse for most time bases
-        context.time_base = stream.time_base = 1 / coding.rate if self._counted else coding.time_base
+        self._counted = coding.encoder == "mpeg4"  # its own clock is too coarse for most time bases
+        context.time_base = 1 / coding.rate if self._counted else coding.time_base
+        stream.time_base = context.time_base
         context.thread_count = threads
         context.flags |= Flags.bitexact
         if coding.joining is not None and coding.joining.closed:

@@ -145,8 +145,9 @@ class VideoWriter:
         """Append frames that were encoded as ``coding.on_workers`` says. Raises OutputError."""
         with self._output_errors():
             if self._whole is not None:
+                rows, columns = slice(self.coding.height), slice(self.coding.width)
                 for frame, stamp in zip(frames_of(segment), segment.stamps, strict=True):
-                    self._write_whole(self._whole, frame[None, : self.coding.height, : self.coding.width], [stamp])
+                    self._write_whole(self._whole, frame[None, rows, columns], [stamp])
                 return
             held, self._held = self._held, segment
             if held is not None:
@@ -181,7 +182,8 @@ class VideoWriter:
         with av.open(io.BytesIO(segment.data)) as container:
             stream = container.streams.video[0]
             if self._packets is None:
-                self._packets = _Packets(self._out.add_stream_from_template(stream, opaque=True), self.coding, stream)
+                made = self._out.add_stream_from_template(stream, opaque=True)
+                self._packets = _Packets(made, self.coding, stream)
                 self._add_sound()
             start = self._start(segment.stamps[0])
             stamps = [stamp - start for stamp in segment.stamps]
@@ -275,7 +277,8 @@ class _Packets:
             what = f"{self._coding.codec} made {len(packets)} packets of {len(stamps)} frames"
             raise OutputError(what, where=str(path), fix="choose another output.codec")
         if not stamps[0]:
-            self._behind.extend(stamps[0] - k * self._coding.step for k in range(self._delay, 0, -1))
+            ahead = range(self._delay, 0, -1)
+            self._behind.extend(-number * self._coding.step for number in ahead)
         self._behind.extend(stamps)
         shown = sorted(range(len(packets)), key=lambda number: packets[number].pts)
         place = {number: rank for rank, number in enumerate(shown)}

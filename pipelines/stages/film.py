@@ -6,6 +6,7 @@ from concurrent.futures import Future
 from typing import Any
 
 import attrs
+import torch
 from torch import Tensor
 
 from mmfa_components.records import Record
@@ -65,9 +66,7 @@ class FilmedSegment:
     seconds: dict[str, float] = attrs.field(factory=dict)
 
 
-def film_segment(
-    worker: Worker, unit: SegmentUnit
-) -> FilmedSegment | Future[FilmedSegment]:
+def film_segment(worker: Worker, unit: SegmentUnit) -> FilmedSegment | Future[FilmedSegment]:
     """Render a segment; what is given has it once it is encoded, which goes on beside the next one.
 
     Raises what :func:`render_span` raises; the future may raise what PyAV raises.

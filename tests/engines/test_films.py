@@ -27,18 +27,22 @@ def short_segments(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_bytes_do_not_depend_on_cores_or_on_the_order_segments_are_ready_in(
     tmp_path: Path, media: Any, registry: Registry, screen: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    finish, order = SegmentEncoder.finish, []
+    finish = SegmentEncoder.finish
+    order: list[int] = []
+    changed, backwards = threading.Condition(), False
 
     def late(self: SegmentEncoder) -> Any:
-        if waits:
-            time.sleep(waits.pop(0))
         segment = finish(self)
-        order.append(segment.stamps[0])
+        after = 2 - segment.stamps[0] // 1000  # segments that come later
+        with changed:
+            assert changed.wait_for(lambda: not backwards or len(order) == after, timeout=20)
+            order.append(segment.stamps[0])
+            changed.notify_all()
         return segment
 
     monkeypatch.setattr(SegmentEncoder, "finish", late)
     digests, orders = [], []
-    for run, (cores, waits) in enumerate([(1, []), (3, []), (3, [0.6, 0.3, 0.0])]):
+    for run, (cores, backwards) in enumerate([(1, False), (3, False), (3, True)]):  # noqa: B007 - read by late
         order.clear()
         monkeypatch.setattr("pipelines.stages.worker.cores", lambda cores=cores: cores)
         output = {"frame": "paste", "mark": True}
@@ -48,7 +52,7 @@ def test_bytes_do_not_depend_on_cores_or_on_the_order_segments_are_ready_in(
         orders.append(list(order))
     assert len(set(digests)) == 1
     assert orders[0] == sorted(orders[0])
-    assert orders[2] == sorted(orders[2], reverse=True)  # the last segment was ready first
+    assert orders[2] == [2000, 1000, 0]  # the last segment was ready first
 
 
 def test_frames_are_those_of_one_segment(tmp_path: Path, media: Any, registry: Registry, screen: Any, monkeypatch: pytest.MonkeyPatch) -> None:
