@@ -2,34 +2,44 @@
 
 simulation: 1 to 64 workers in virtual time, the real order of work, thousands of short clips and a few hour-long ones.
 overhead: real Ray actors whose model is a sleep; what a span costs beyond it.
+films: one long result among short ones, encoded by real actors whose animator is a sleep.
 real: the shipped system on the demo clip with 1 and 2 workers of one CPU thread each.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import random
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
+from fractions import Fraction
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import attrs
+import torch
 from rich.console import Console
 
 from benchmarks.demo_clips import ASSETS
 from benchmarks.sleeping import SleepUnit, sleep_span, sleeping_pipeline, sleeping_registry
+from mmfa_components.records import Motion
 from mmfa_components.registry import load_registry
 from pipelines.config.schema import Cache, Engine, Job, Output, Pipeline, Plan, Ray
 from pipelines.engines.ray_engine import RayEngine
-from pipelines.media import VideoWriter, open_video
+from pipelines.engines.schedule import RANK
+from pipelines.media import VideoWriter, content_digest, open_video
+from pipelines.runs.film import Film, segments, write_film
 from pipelines.runs.run import run_plan
 from pipelines.runs.simulate import Model, simulate
 from pipelines.runs.steps import Costs
+from pipelines.stages.render import RenderUnit
 
+PARTS = ["simulation", "overhead", "films", "real"]
 SHORT, HOURS = 3000, 4
 COSTS = Costs(0.004, 0.004, 0.006)
 """Seconds a frame on one GPU worker in the simulation: tracked, decomposed, rendered. Ratios, not these seconds, decide the efficiency."""
@@ -83,6 +93,48 @@ def overhead(actors: list[int], spans: int, seconds: float) -> list[dict[str, An
     return rows
 
 
+def films(actors: list[int], long: int, short: int, count: int, seconds: float) -> list[dict[str, Any]]:
+    """A result of ``long`` frames among ``count`` of ``short``, each frame of which sleeps for ``seconds``; files are real."""
+    rows, digests = [], []
+    lengths = [long] + [short] * count
+    for workers in actors:
+        engine = RayEngine(sleeping_pipeline(workers, seconds), sleeping_registry(), lambda frames: None)
+        try:
+            while len(engine._pool.schedule.loads) < workers:  # all actors are up
+                list(engine.map(sleep_span, [SleepUnit(0.0)] * workers * 4))
+            with tempfile.TemporaryDirectory(prefix="mmfa-bench-") as name:
+                paths = [Path(name) / f"{number}.mp4" for number in range(len(lengths))]
+                begun = time.perf_counter()
+                with ThreadPoolExecutor(len(lengths)) as pool:
+                    list(pool.map(_film, itertools.repeat(engine), paths, lengths))
+                wall = time.perf_counter() - begun
+                digests.append([content_digest(path) for path in paths])
+        finally:
+            engine.close()
+        best = seconds * sum(lengths) / workers
+        rows.append(
+            {
+                "workers": workers, "frames": sum(lengths), "longest": long, "sleep_ms": seconds * 1000, "wall_s": round(wall, 2),
+                "efficiency": round(best / wall, 3), "same_bytes": digests[-1] == digests[0],
+            }
+        )  # fmt: skip
+    return rows
+
+
+def _film(engine: RayEngine, path: Path, frames: int) -> None:
+    """Render and write one result, the longest first."""
+    RANK.set((-float(frames),))
+    turn = torch.arange(frames) / 20
+    move = torch.stack([turn.sin(), turn.cos(), 0 * turn], 1) / 2
+    still = torch.eye(3).expand(frames, 3, 3)
+    motion = Motion(still, torch.ones(frames), move, torch.zeros(frames, 2))
+    units = [RenderUnit(a, motion[a:b], motion[:1], motion[:1]) for a, b in segments(frames)]
+    rate = Fraction(25)
+    film = Film(path, 1 / rate, rate, lambda first, stop: list(range(first, stop)), None, {})
+    empty: Any = None
+    write_film(engine, film, units, empty, Output())
+
+
 def real(actors: list[int], clips: int, frames: int) -> list[dict[str, Any]]:
     """The shipped system on pieces of the demo clip."""
     rows = []
@@ -121,10 +173,11 @@ def cut(folder: Path, clips: int, frames: int) -> list[Path]:
 def main(arguments: list[str] | None = None) -> int:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scale_out", description=__doc__.split("\n")[0])
-    parser.add_argument("parts", nargs="*", default=["simulation", "overhead", "real"], help="simulation, overhead, real")
+    parser.add_argument("parts", nargs="*", default=PARTS, help=", ".join(PARTS))
     parser.add_argument("--actors", type=int, nargs="+", default=[1, 2, 4, 8], help="real actors that sleep")
     parser.add_argument("--spans", type=int, default=160, help="a multiple of the actors, so that no last round is half empty")
     parser.add_argument("--sleep", type=float, default=0.1, help="seconds a span sleeps")
+    parser.add_argument("--long", type=int, default=2560, help="frames of the long result")
     parser.add_argument("--clips", type=int, default=4)
     parser.add_argument("--frames", type=int, default=24)
     parser.add_argument("--out", type=Path)
@@ -134,9 +187,11 @@ def main(arguments: list[str] | None = None) -> int:
         known["simulation"] = simulation([1, 2, 4, 8, 16, 32, 64])
     if "overhead" in options.parts:
         known["overhead"] = overhead(options.actors, options.spans, options.sleep)
+    if "films" in options.parts:
+        known["films"] = films([1, 2, 4], options.long, 100, 12, 0.01)
     if "real" in options.parts:
         known["real"] = real([1, 2], options.clips, options.frames)
-    for part in ("simulation", "overhead", "real"):
+    for part in PARTS:
         for row in known.get(part, []):
             print(part, *(f"{key}={value}" for key, value in row.items()), flush=True)
     if options.out:

@@ -36,13 +36,35 @@ def sleep_span(worker: Worker, unit: SleepUnit) -> Any:
 
 
 class Nothing:
-    """Every component of the system: never called by sleeping units."""
+    """A component that is never called."""
+
+    def __init__(self, options: object, context: Context) -> None:
+        pass
+
+
+@attrs.frozen
+class Sleep:
+    """seconds: a rendered frame takes."""
+
+    seconds: float = 0.0
+
+
+class Sleeper:
+    """An animator whose network is a sleep; it renders a light that moves."""
 
     crop_size = 64
     motion: type[Record] = r.Motion
 
-    def __init__(self, options: object, context: Context) -> None:
-        pass
+    def __init__(self, options: Sleep, context: Context) -> None:
+        self.seconds = options.seconds
+
+    def render(self, identity: Record, source: r.Motion, driving: r.Motion) -> r.Frames:
+        """See Animator. The light is where the motion's translation says."""
+        time.sleep(self.seconds * len(driving))
+        at = torch.linspace(-1, 1, self.crop_size)
+        x, y = (driving.translation[:, i, None] for i in (0, 1))
+        light = torch.exp(-8 * (at - y)[:, :, None] ** 2 - 8 * (at - x)[:, None, :] ** 2)
+        return r.Frames(light[:, None].expand(-1, 3, -1, -1).contiguous())
 
 
 @hookimpl
@@ -51,7 +73,7 @@ def mmfa_components() -> list[ComponentSpec]:
     return [
         ComponentSpec("face_detector", "nothing", Nothing, (r.Frames,), (r.FaceDetections,)),
         ComponentSpec("landmark_detector", "nothing", Nothing, (r.Frames, r.FaceRegions), (r.Landmarks,)),
-        ComponentSpec("animator", "nothing", Nothing, (r.Frames, r.Landmarks), (r.Identity, r.Motion, r.Frames)),
+        ComponentSpec("animator", "nothing", Sleeper, (r.Frames, r.Landmarks), (r.Identity, r.Motion, r.Frames), Sleep, motion=r.HEAD),
     ]
 
 
@@ -62,8 +84,12 @@ def sleeping_registry() -> Registry:
     return registry
 
 
-def sleeping_pipeline(actors: int) -> Pipeline:
-    """A pipeline of the system on so many Ray actors, which share what cores there are."""
+def sleeping_pipeline(actors: int, seconds: float = 0.0) -> Pipeline:
+    """A pipeline of the system on so many Ray actors, which share what cores there are.
+
+    seconds: a rendered frame takes.
+    """
     ray = Ray(min_actors=actors, max_actors=actors, cpus=0.001, gpus=0.0)
     face = Face(Part("nothing"), Part("nothing"))
-    return Pipeline(face=face, animator=Part("nothing"), engine=Engine(name="ray", device="cpu", precision="float32", threads=1, ray=ray))
+    animator = Part("nothing", {"seconds": seconds})
+    return Pipeline(face=face, animator=animator, engine=Engine(name="ray", device="cpu", precision="float32", threads=1, ray=ray))

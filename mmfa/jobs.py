@@ -21,12 +21,14 @@ from pipelines.reports.run_report import InputReport, JobReport, RunReport
 from pipelines.runs.batch import Batch
 from pipelines.runs.check import check_transfer
 from pipelines.runs.clips import Clip, Preparation
-from pipelines.runs.film import finished_frames
+from pipelines.runs.film import finished_frames, size_of
 from pipelines.stages import encode
 from pipelines.stages.worker import Stopwatch
 
 NOWHERE = Path("frames")
 """The output of a job whose frames are handed over instead of being written."""
+PIXELS, LEAST = 64_000_000, 8
+"""Most pixels of frames that are rendered ahead, and the least number of frames."""
 
 
 @attrs.define
@@ -67,8 +69,10 @@ class HeldBatch(Batch):
         Raises ConfigError at once for a reference frame that is not there.
         """
         job, report = self.only
-        units = self.units(job, report, self.portrait, self.driving)
         output = self.plan.pipeline.output
+        width, height = size_of(self.portrait, output, self.engine.facts.crop_size)
+        length = min(self.plan.pipeline.engine.span, max(LEAST, PIXELS // (width * height)))
+        units = self.units(job, report, self.portrait, self.driving, length)
         parts = finished_frames(self.engine, units, self.portrait, output, Stopwatch())
         return (frame for part in parts for frame in part)
 

@@ -146,8 +146,8 @@ class Ray:
 
     address: "" starts Ray on this machine, "auto" joins the cluster this machine belongs to; else host:port.
     min_actors, max_actors: workers; more are started up to the maximum while work waits for them.  cpus: cores of a worker
-    (0: engine.threads, with a GPU 1).  gpus: share of a GPU of a worker (-1: half a GPU where the cluster has any).  window: spans of
-    one video in flight.  jobs: clips and results in flight.  retries: times a unit is tried again after its worker died.
+    (0: engine.threads, with a GPU 1).  gpus: share of a GPU of a worker (-1: half a GPU where the cluster has any).  window: spans or
+    segments of one video in flight.  jobs: clips and results in flight.  retries: times a unit is tried again after its worker died.
     store_mb: MB of shared memory of a Ray started here.  dashboard: start Ray's own web page with it.
     """
 
@@ -170,8 +170,8 @@ class Engine:
     name: "in_process", or "ray" for several workers on this machine or a cluster.  device: "auto", "cpu", "cuda", "cuda:1".
     precision: compute dtype of the networks that make images (motion is always estimated in float32); "auto" is bfloat16 on GPUs
     and on CPUs that compute in it, else float32.
-    batch: frames a network sees at once, 0: what is fastest on the device.  span: frames in the unit of work (memory grows
-    with this, not with clip length).  threads: CPU threads of torch, 0 = torch's own choice,
+    batch: frames a network sees at once, 0: what is fastest on the device.  span: frames of a clip that are decomposed in
+    one unit of work.  threads: CPU threads of torch, 0 = torch's own choice,
     one in a worker of Ray that has a GPU.
     """
 

@@ -23,7 +23,7 @@ from pipelines.media import STILLS, probe
 from pipelines.reports.run_report import JobReport
 from pipelines.runs.batch import Batch, first_square, squares_text, warnings_of
 from pipelines.runs.clips import Clip, source_frames
-from pipelines.runs.film import Film, write_film, write_still
+from pipelines.runs.film import Film, segments, write_film, write_still
 from pipelines.runs.job_keys import job_face, job_key, motion_text, write_notes
 from pipelines.runs.sealing import seal_of
 from pipelines.runs.sheet import choose_moments
@@ -125,7 +125,7 @@ class EditBatch(Batch):
             report.seconds = write_still(self.engine, job.output, units[0], work.source, output, metadata, seal)
         else:
             sound = line.sound if output.audio else None
-            film = Film(job.output, line.info.time_base, line.info.rate, line.times, sound, metadata, seal, work.shown, report.warnings.append)
+            film = Film(job.output, line.info.time_base, line.info.rate, line.times, sound, metadata, seal, report.warnings.append)
             report.seconds = write_film(self.engine, film, units, work.source, output)
         if output.motion:
             times = RecordRows(Timestamps(line.pts.long()))
@@ -134,9 +134,8 @@ class EditBatch(Batch):
 
     def _edited(self, work: _Work) -> Iterator[RenderUnit]:
         """The result's motion and what it is rendered with, span by span; motion is small, and other records stay where they are."""
-        edit, span, kind = self._plan.edit, self.plan.pipeline.engine.span, self.engine.facts.motion
-        for start in range(0, work.line.frames, span):
-            stop = min(start + span, work.line.frames)
+        edit, kind = self._plan.edit, self.engine.facts.motion
+        for start, stop in segments(work.line.frames):
             takes = {name: follower.take(start, stop) for name, follower in work.followers.items()}
             own = work.own(start, stop)
             motion = apply_edit(own, edit, takes, work.line.seconds(start, stop), kind)

@@ -22,7 +22,7 @@ from pipelines.editing.grid_schema import GridOutput, GridPlan
 from pipelines.editing.shots import Shot
 from pipelines.engines import ENGINES
 from pipelines.engines.base import Engine
-from pipelines.media import suffix_of, write_image
+from pipelines.media import SEGMENT, suffix_of, write_image
 from pipelines.remote import upload
 from pipelines.reports.grid import GridRow, draw_grid
 from pipelines.reports.run_report import ErrorReport
@@ -154,8 +154,12 @@ def _draw(plan: GridPlan, rows: list[Row], engine: Engine, progress: Progress, r
 def _video(plan: GridPlan, row: Row, path: Path, engine: Engine, progress: Progress) -> Path:
     assert row.walk is not None
     refuse_foreign(path)
-    span, rate = plan.pipeline.engine.span, Fraction(str(plan.tables.output.rate)).limit_denominator(1001)
-    units = [RenderUnit(i, part, row.face.motion, row.face.identity, neutral=row.neutral) for i, part in enumerate(row.walk.spans(span))]
+    rate = Fraction(str(plan.tables.output.rate)).limit_denominator(1001)
+    parts = row.walk.spans(SEGMENT)
+    units = [
+        RenderUnit(i * SEGMENT, part, row.face.motion, row.face.identity, neutral=row.neutral)
+        for i, part in enumerate(parts)
+    ]
     metadata = write_notes({"frames": len(row.walk)}, engine.facts, f"made by {plan.tables.kind}: {row.group} {row.label}")
     progress.start(f"video of {row.group} {row.label}".strip(), len(row.walk))
     film = Film(path, 1 / rate, rate, lambda a, b: list(range(a, b)), None, metadata, seal_of(plan.pipeline.provenance, path, metadata))

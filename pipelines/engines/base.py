@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
 from typing import Any, Protocol, TypeVar
+
+from torch import Tensor
 
 from mmfa_components.records import Record
 from pipelines.reports.run_report import PoolReport
@@ -32,12 +35,22 @@ class Engine(Protocol):
         """What each worker did, for engines that have several."""
         ...
 
-    def keep(self, value: Record) -> Any:
-        """What stands for a record in the fields of units; an engine with workers elsewhere sends it to each of them once."""
+    def keep(self, value: Record | Tensor) -> Any:
+        """What stands for a record or a picture in the fields of units.
+
+        An engine with workers elsewhere sends it to each of them once; records arrive on their
+        device, tensors on the CPU.
+        """
         ...
 
-    def map(self, work: Callable[[Worker, U], T], units: Iterable[U]) -> Iterator[T]:
-        """``work`` of every unit, in order; a few units ahead of the one that is being consumed, never all."""
+    def map(
+        self, work: Callable[[Worker, U], T | Future[T]], units: Iterable[U]
+    ) -> Iterator[T]:
+        """``work`` of every unit, in order; a few units ahead of the one that is being consumed.
+
+        A worker computes one unit after the other. Where ``work`` gives a future, the rest of it
+        goes on beside the next units.
+        """
         ...
 
     def stream(self, work: Callable[[Worker, U], Iterator[T]], unit: U) -> Iterator[T]:

@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import torch
+from torch import Tensor
 
 from mmfa_components.records import Record
 from mmfa_components.registry import Registry
@@ -19,7 +20,7 @@ from pipelines.stages.worker import Worker
 U = TypeVar("U")
 T = TypeVar("T")
 AHEAD = 1
-"""Units computed ahead of the one that is being written."""
+"""Units computed ahead of the one that is wanted next; beside them is what the encoders are at."""
 
 
 class InProcessEngine:
@@ -36,20 +37,29 @@ class InProcessEngine:
         self.worker = Worker(components, resolve_batch(pipeline.engine.batch, components.device), tick)
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="mmfa-worker")
 
-    def keep(self, value: Record) -> Any:
+    def keep(self, value: Record | Tensor) -> Any:
         """See Engine."""
         return value
 
-    def map(self, work: Callable[[Worker, U], T], units: Iterable[U]) -> Iterator[T]:
+    def map(
+        self, work: Callable[[Worker, U], T | Future[T]], units: Iterable[U]
+    ) -> Iterator[T]:
         """See Engine."""
-        waiting: deque[Future[T]] = deque()
+        waiting: deque[Future[T | Future[T]]] = deque()
+        beside: deque[T | Future[T]] = deque()
         try:
             for unit in units:
                 waiting.append(self._pool.submit(self._call, work, unit))
                 if len(waiting) > AHEAD:
-                    yield waiting.popleft().result()
+                    beside.append(waiting.popleft().result())
+                while beside and (_is_made(beside[0]) or len(beside) > self.worker.encoders.threads):
+                    yield _made(beside.popleft())
             while waiting:
-                yield waiting.popleft().result()
+                beside.append(waiting.popleft().result())
+                while beside and _is_made(beside[0]):
+                    yield _made(beside.popleft())
+            while beside:
+                yield _made(beside.popleft())
         finally:
             for future in waiting:
                 future.cancel()
@@ -79,8 +89,16 @@ class InProcessEngine:
         """See Engine."""
         self.stop()
         self._pool.shutdown(wait=True, cancel_futures=True)
-        self.worker.frames.close()
+        self.worker.close()
 
     def _call(self, work: Callable[[Worker, U], T], unit: U) -> T:
         with torch.inference_mode():
             return work(self.worker, unit)
+
+
+def _is_made(value: T | Future[T]) -> bool:
+    return not isinstance(value, Future) or value.done()
+
+
+def _made(value: T | Future[T]) -> T:
+    return value.result() if isinstance(value, Future) else value

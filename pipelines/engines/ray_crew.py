@@ -121,4 +121,6 @@ class Crew:
 def differs(one: Ready, other: Ready) -> bool:
     """Whether two actors would not give the same bytes."""
     first, second = one.facts, other.facts
-    return bool(first.all() != second.all() or first.precision != second.precision or first.crop_size != second.crop_size)
+    names = ("precision", "crop_size", "encoders")
+    others = any(getattr(first, name) != getattr(second, name) for name in names)
+    return bool(first.all() != second.all() or others)

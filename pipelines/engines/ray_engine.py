@@ -10,11 +10,22 @@ from concurrent.futures import Future
 from typing import Any, TypeVar
 
 import torch
+from torch import Tensor
 
 from mmfa_components.records import Record
 from mmfa_components.registry import Registry
 from pipelines.config.schema import Pipeline
-from pipelines.engines.ray_actor import END, FAILED, Head, Host, Kept, Setup, portable
+from pipelines.engines.ray_actor import (
+    CALLS,
+    END,
+    FAILED,
+    STREAM,
+    Head,
+    Host,
+    Kept,
+    Setup,
+    portable,
+)
 from pipelines.engines.ray_cluster import connect, size_of_pool
 from pipelines.engines.ray_crew import Member
 from pipelines.engines.ray_pool import Load, Pool
@@ -52,18 +63,21 @@ class RayEngine:
         try:
             register_tensors()
             size = size_of_pool(pipeline.engine, ray.cluster_resources())  # type: ignore[no-untyped-call]
-            setup = ray.put(Setup(pipeline, portable(registry), size.threads, os.getcwd()))
-            actor = ray.remote(Host)
-            spread = {"max_restarts": 0, "max_task_retries": 0, "scheduling_strategy": "SPREAD"}
+            setup = ray.put(
+                Setup(pipeline, portable(registry), size.threads, os.getcwd(), size.cpus, size.gpus)
+            )
+            actor = ray.remote(concurrency_groups={STREAM: 1})(Host)  # type: ignore[call-overload]
+            spread = {"max_concurrency": CALLS, "max_restarts": 0, "max_task_retries": 0, "scheduling_strategy": "SPREAD"}
 
             def start() -> Any:
                 return actor.options(num_cpus=size.cpus, num_gpus=size.gpus, **spread).remote(setup)
 
             self.workers = size.most
-            self.window = options.window or 2 * size.most + 2
             self.jobs_at_once = options.jobs or 2 * size.most + 2
             self._pool = Pool(start, size.least, size.most, options.retries, say)
-            self.facts: Facts = self._pool.crew.first.result().facts
+            first = self._pool.crew.first.result()
+            self.facts: Facts = first.facts
+            self.window = options.window or first.calls * size.most + 2
         except BaseException:
             self.close()
             raise
@@ -73,13 +87,13 @@ class RayEngine:
         """What the workers did; complete once the engine is closed."""
         return self._pool.crew.report
 
-    def keep(self, value: Record) -> Any:
-        """See Engine: the record is put into the object store once, and each actor that needs it fetches it once."""
+    def keep(self, value: Record | Tensor) -> Any:
+        """See Engine: the value is put into the object store once, and each actor that needs it fetches it once."""
         import ray
 
         return Kept(next(self._numbers), ray.put(value))
 
-    def map(self, work: Callable[..., T], units: Iterable[U]) -> Iterator[T]:
+    def map(self, work: Callable[..., T | Future[T]], units: Iterable[U]) -> Iterator[T]:
         """See Engine."""
         waiting: deque[Ticket] = deque()
         rank = RANK.get()

@@ -148,7 +148,7 @@ class Pool:
         self.schedule.finish(member.number, ticket)
         member.began = member.idle_since = time.monotonic()
         member.note(head)
-        self._times.setdefault(ticket.load.name, deque(maxlen=50)).append(head.seconds)
+        self._times.setdefault(ticket.load.name, deque(maxlen=50)).append(head.wall)
         if head.unfit and not ticket.done:
             self._unfit(member, ticket, head.unfit, lambda: self._finished(ticket, (head, body)))
         elif not ticket.done:
@@ -225,7 +225,7 @@ class Pool:
 
     def _started(self, member: Member, known: Future[Any]) -> None:
         if self.crew.admit(member, known, self._say):
-            self.schedule.join(member.number)
+            self.schedule.join(member.number, known.result().calls)
             self._send()
         elif self.crew.failed_starts:
             self._spawn()

@@ -14,7 +14,8 @@ Rank = tuple[float, ...]
 RANK: ContextVar[Rank] = ContextVar("RANK", default=(0.0,))
 """Rank of the units that the running thread hands in; smaller goes first."""
 DEPTH = 2
-"""Units a worker holds: the one it computes and one more, so that it never waits for the driver between two."""
+"""Units a worker holds at least: the one it computes and one more, so that it never waits for the
+driver between two."""
 
 
 @attrs.define(eq=False)
@@ -38,12 +39,13 @@ class Ticket:
 class Schedule:
     """Waiting tickets and the workers' loads.
 
-    Tickets go out strictly by rank. A worker without anything to do is served first; when all are busy, each may hold one ticket
-    ahead. A sticky ticket takes a worker that has nothing to do, and that worker gets nothing else until it is released.
+    Tickets go out strictly by rank. A worker without anything to do is served first; when all are
+    busy, each may hold as many tickets as were agreed when it joined. A sticky ticket takes a worker
+    that has nothing to do, and that worker gets nothing else until it is released.
     """
 
-    depth: int = DEPTH
     loads: dict[int, list[Ticket]] = attrs.field(factory=dict)
+    _depths: dict[int, int] = attrs.field(factory=dict)
     _heap: list[tuple[Rank, int, Ticket]] = attrs.field(factory=list)
     _count: Iterator[int] = attrs.field(factory=itertools.count)
 
@@ -51,9 +53,9 @@ class Schedule:
         """A ticket that waits for a worker."""
         heapq.heappush(self._heap, (ticket.rank, next(self._count), ticket))
 
-    def join(self, worker: int) -> None:
-        """A new worker that is ready."""
-        self.loads[worker] = []
+    def join(self, worker: int, depth: int = DEPTH) -> None:
+        """A new worker that is ready. depth: tickets it holds at a time."""
+        self.loads[worker], self._depths[worker] = [], max(DEPTH, depth)
 
     def leave(self, worker: int) -> list[Ticket]:
         """A worker is gone; gives the tickets it held, the one it was computing first."""
@@ -70,7 +72,7 @@ class Schedule:
             if ticket.done:
                 heapq.heappop(self._heap)
                 continue
-            worker = self._least_loaded(1 if ticket.sticky else self.depth)
+            worker = self._least_loaded(1 if ticket.sticky else None)
             if worker is None:
                 break
             heapq.heappop(self._heap)
@@ -105,12 +107,12 @@ class Schedule:
         self.loads[worker].append(ticket)
         ticket.copies += 1
 
-    def _least_loaded(self, below: int) -> int | None:
+    def _least_loaded(self, below: int | None) -> int | None:
         best: int | None = None
         for worker, held in self.loads.items():
             if held and held[0].sticky:
                 continue
-            if len(held) < below and (best is None or len(held) < len(self.loads[best])):
+            if len(held) < (below or self._depths[worker]) and (best is None or len(held) < len(self.loads[best])):
                 best = worker
                 if not held:
                     break

@@ -6,13 +6,18 @@ from pipelines.media.images import StillImage, read_image, write_image
 from pipelines.media.notes import read_metadata
 from pipelines.media.partial import remove_leftovers
 from pipelines.media.probe import MediaInfo, probe, require_image, require_video
+from pipelines.media.segments import SEGMENT, Coding, Segment, SegmentEncoder, encoder_facts
 from pipelines.media.video_read import VideoFrame, VideoReader, VideoSpan, open_video
 from pipelines.media.video_write import VideoWriter, check_codec
 
 __all__ = [
     "CONTAINERS",
+    "SEGMENT",
     "STILLS",
+    "Coding",
     "MediaInfo",
+    "Segment",
+    "SegmentEncoder",
     "StillImage",
     "VideoFrame",
     "VideoReader",
@@ -21,6 +26,7 @@ __all__ = [
     "check_codec",
     "check_container",
     "content_digest",
+    "encoder_facts",
     "open_video",
     "probe",
     "read_image",

@@ -1,9 +1,11 @@
-"""Streaming video output by PyAV: exact timestamps, sound carried over in step, written aside and renamed when complete."""
+"""Video output by PyAV: exact timestamps, sound in step, written aside and renamed when complete."""
 
 from __future__ import annotations
 
 import contextlib
+import io
 import json
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -11,24 +13,27 @@ from types import TracebackType
 from typing import Any
 
 import av
-import numpy as np
-from av.codec.context import Flags
-from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from torch import Tensor
 
 from mmfa_components.errors import ConfigError, OutputError, did_you_mean
 from pipelines.media.audio import Sound
 from pipelines.media.opening import open_output
-from pipelines.media.palette import FORMAT as PALETTE
-from pipelines.media.palette import Palette
 from pipelines.media.partial import make_folder, output_error, partial_name, seal_and_publish
+from pipelines.media.segments import (
+    BITEXACT,
+    SEGMENT,
+    Coding,
+    Picture,
+    Segment,
+    SegmentEncoder,
+    frames_of,
+    set_colours,
+)
 from pipelines.media.tags import tag
 from pipelines.remote import upload
 
-LIMITED, BT709 = 1, 1
-THREADS = 2  # fixed: the encoder's bytes depend on it
-BITEXACT = 0x0400
-WEBP = "bgra"  # libwebp turns it into its own kind of YUV
+THREADS = 2  # of encoders that are not joined; fixed: their bytes depend on it
+OFFERED = ("lib", "h26", "hevc", "mpeg", "ffv1", "prores", "vp", "av1", "mjpeg")
 
 
 def check_codec(name: str) -> None:
@@ -38,18 +43,24 @@ def check_codec(name: str) -> None:
             return
     except ValueError:
         pass
-    known = {n for n in av.codecs_available if n.startswith(("lib", "h26", "hevc", "mpeg", "ffv1", "prores", "vp", "av1", "mjpeg"))}
-    raise ConfigError(f"no video encoder is called {name!r}", where="output.codec", fix=did_you_mean(name, known))
+    known = {n for n in av.codecs_available if n.startswith(OFFERED)}
+    what = f"no video encoder is called {name!r}"
+    raise ConfigError(what, where="output.codec", fix=did_you_mean(name, known))
 
 
 class VideoWriter:
-    """Writes frames to ``path``; use it as a context manager. The file appears under its name only when all went well.
+    """Writes a video to ``path``; use it as a context manager.
 
-    width, height: of the frames; odd ones are padded by repeating the last column or row, since the format needs even sizes.
-    time_base: unit of the timestamps given to :meth:`write`.  rate: nominal frames per second.  quality: constant rate factor.
-    audio_from: file whose sound is carried over, copied where the container takes its codec, else encoded as AAC or Opus; it ends with the
-    picture.  warnings: after closing, what of the sound could not be carried.
-    metadata: notes stored as JSON in the comment tag.  seal: is handed the finished file before it gets its name, to sign it.
+    The file appears under its name only when all went well. Frames are handed over with
+    :meth:`write`, or encoded elsewhere in segments of SEGMENT frames with :meth:`join`; the bytes
+    are the same.
+
+    width, height: of the frames; odd ones are padded by repeating the last column or row, since the
+    format needs even sizes.  time_base: unit of the timestamps.  rate: nominal frames per second.
+    quality: constant rate factor.  audio_from: file whose sound is carried over, copied where the
+    container takes its codec, else encoded as AAC or Opus; it ends with the picture.  warnings:
+    after closing, what of the sound could not be carried.  metadata: notes stored as JSON in the
+    comment tag.  seal: is handed the finished file before it gets its name, to sign it.
 
     Raises OutputError when the file cannot be written, ConfigError for an unknown codec.
     """
@@ -69,56 +80,46 @@ class VideoWriter:
     ) -> None:
         check_codec(codec)
         self.path, self.time_base, self.rate = Path(path), Fraction(time_base), Fraction(rate or 25)
-        self.size, self.codec, self.quality = (width, height), codec, quality
+        self.coding = Coding(codec, quality, width, height, self.time_base, self.rate)
         self.audio_from, self.metadata = audio_from, dict(metadata or {})
         self.partial, self.seal = partial_name(self.path), seal
         self.first: int | None = None
         self.last = 0
-        self._sound: Sound | None = None
         self.warnings: list[str] = []
-        self._convert = VideoReformatter()
-        self._palette: Palette | None = None
+        self._sound: Sound | None = None
+        self._whole: Picture | None = None  # of an encoder whose packets cannot be joined
+        self._encoder: SegmentEncoder | None = None
+        self._held: Segment | None = None  # its last frame ends where the next segment begins
+        self._packets: _Packets | None = None
 
     def __enter__(self) -> VideoWriter:
         make_folder(self.path.parent)
+        options: dict[str, str] = {}
+        if self.path.suffix.lower() in (".mp4", ".mov", ".m4v"):
+            scale = str(self._timescale())
+            options = {"movflags": "+faststart", "video_track_timescale": scale}
+        elif self.path.suffix.lower() == ".webp":
+            options = {"loop": "0"}  # for ever, as a GIF does by itself
         try:
-            options = {"movflags": "+faststart", "video_track_timescale": str(self._timescale())} if self._is_mp4() else {}
-            if self.path.suffix.lower() == ".webp":
-                options = {"loop": "0"}  # for ever, as a GIF does by itself
             self._out = open_output(self.partial, options)
         except ValueError as error:
-            raise OutputError(f"no container is known for {self.path.suffix!r}", where=str(self.path), fix="use .mp4, .mkv or .mov") from error
+            what = f"no container is known for {self.path.suffix!r}"
+            fix = "use .mp4, .mkv or .mov"
+            raise OutputError(what, where=str(self.path), fix=fix) from error
         except OSError as error:
             raise output_error(error, self.path) from error
         self._out.flags |= BITEXACT
         if self.metadata:
             self._out.metadata["comment"] = json.dumps(self.metadata, sort_keys=True)
-        width, height = self.size
-        stream: Any = self._out.add_stream(self.codec, rate=self.rate)
-        stream.width, stream.height = width + width % 2, height + height % 2
-        context = stream.codec_context
-        formats = [f.name for f in context.codec.video_formats or ()]
-        wanted = {"gif": PALETTE, "libwebp": WEBP, "libwebp_anim": WEBP}.get(self.codec, "yuv420p")
-        stream.pix_fmt = wanted if not formats or wanted in formats else formats[0]
-        context.time_base = stream.time_base = self.time_base
-        context.thread_count = THREADS
-        context.flags |= Flags.bitexact
-        if self.codec == "gif":
-            self._palette = Palette(stream.width, stream.height, self.time_base)
-        elif stream.pix_fmt != WEBP:
-            context.color_range, context.colorspace, context.color_primaries, context.color_trc = LIMITED, BT709, BT709, BT709
-        stream.options = {"crf": str(self.quality), **({"preset": "medium"} if self.codec in ("libx264", "libx265") else {})}
-        if self.codec.startswith("libwebp"):
-            stream.options = {"quality": f"{100 - 1.4 * self.quality:.0f}"}
-        if self.codec == "libx264":  # with macroblock trees the same frames give other bytes now and then
-            stream.options = {**stream.options, "x264-params": "mbtree=0"}
-        self._stream = stream
-        if self.audio_from is not None:
-            self._sound = Sound(self.audio_from, self._out)
+        if self.coding.joining is None:
+            self._whole = Picture(self._out, self.coding, THREADS)
+            self._add_sound()
         return self
 
-    def _is_mp4(self) -> bool:
-        return self.path.suffix.lower() in (".mp4", ".mov", ".m4v")
+    def _add_sound(self) -> None:
+        """The sound's stream comes after the picture's."""
+        if self.audio_from is not None:
+            self._sound = Sound(self.audio_from, self._out)
 
     def _timescale(self) -> int:
         scale = self.time_base.denominator
@@ -128,39 +129,83 @@ class VideoWriter:
 
     def write(self, rgb: Tensor, pts: Sequence[int]) -> None:
         """Append frames (n, H, W, 3) uint8 with their timestamps, which must rise. Raises OutputError."""
-        array = rgb.detach().cpu().numpy()
-        width, height = self.size
-        array = np.pad(array, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge") if width % 2 or height % 2 else array
+        with self._output_errors():
+            if self._whole is not None:
+                self._write_whole(self._whole, rgb, pts)
+                return
+            while len(pts):
+                self._encoder = self._encoder or SegmentEncoder(self.coding)
+                room = SEGMENT - len(self._encoder)
+                self._encoder.add(rgb[:room], pts[:room])
+                rgb, pts = rgb[room:], pts[room:]
+                if len(self._encoder) == SEGMENT:
+                    self._end_segment()
+
+    def join(self, segment: Segment) -> None:
+        """Append frames that were encoded as ``coding.on_workers`` says. Raises OutputError."""
+        with self._output_errors():
+            if self._whole is not None:
+                rows, columns = slice(self.coding.height), slice(self.coding.width)
+                for frame, stamp in zip(frames_of(segment), segment.stamps, strict=True):
+                    self._write_whole(self._whole, frame[None, rows, columns], [stamp])
+                return
+            held, self._held = self._held, segment
+            if held is not None:
+                self._mux(held, segment.stamps[0])
+
+    def _end_segment(self) -> None:
+        if self._encoder is not None:
+            segment, self._encoder = self._encoder.finish(), None
+            self.join(segment)
+
+    def _write_whole(self, picture: Picture, rgb: Tensor, pts: Sequence[int]) -> None:
+        for number, stamp in enumerate(pts):
+            start = self._start(stamp)
+            self._out.mux(picture.encode(rgb[number : number + 1], [stamp - start]))
+            self.last = stamp
+            self._sound_until((stamp - start) * self.time_base)
+
+    def _start(self, stamp: int) -> int:
+        """The film's first timestamp, which is ``stamp`` when there was none before."""
+        if self.first is None:
+            self.first = stamp
+            if self._sound:
+                self._sound.start(stamp * self.time_base)
+        return self.first
+
+    def _sound_until(self, time: Fraction) -> None:
+        if self._sound:
+            self._sound.write_until(time)
+
+    def _mux(self, segment: Segment, until: int) -> None:
+        """Write the packets of a segment whose last frame is shown until timestamp ``until``."""
+        with av.open(io.BytesIO(segment.data)) as container:
+            stream = container.streams.video[0]
+            if self._packets is None:
+                made = self._out.add_stream_from_template(stream, opaque=True)
+                self._packets = _Packets(made, self.coding, stream)
+                self._add_sound()
+            start = self._start(segment.stamps[0])
+            stamps = [stamp - start for stamp in segment.stamps]
+            for packet in self._packets.timed(container, stamps, until - start, self.path):
+                time = packet.pts * self.time_base  # muxing puts it into the container's units
+                self._out.mux(packet)
+                self._sound_until(time)
+        self.last = segment.stamps[-1]
+
+    @contextlib.contextmanager
+    def _output_errors(self) -> Any:
         try:
-            for image, stamp in zip(array, pts, strict=True):
-                if self.first is None:
-                    self.first = stamp
-                    if self._sound:
-                        self._sound.start(stamp * self.time_base)
-                self.last = stamp
-                self._out.mux(self._stream.encode(self._frame(image, stamp - self.first)))
-                if self._sound:
-                    self._sound.write_until((stamp - self.first) * self.time_base)
+            yield
         except OSError as error:
             raise output_error(error, self.path) from error
 
-    def _frame(self, image: np.ndarray[Any, Any], stamp: int) -> Any:
-        """A frame as the encoder takes it."""
-        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
-        frame.pts, frame.time_base = stamp, self.time_base
-        if self._palette is not None:
-            return self._palette(frame)
-        if self._stream.pix_fmt == WEBP:
-            return frame.reformat(format=WEBP)
-        frame = self._convert.reformat(  # one thread: see upright_rgb
-            frame, threads=1, format=self._stream.pix_fmt, src_colorspace=Colorspace.ITU709, dst_colorspace=Colorspace.ITU709,
-            src_color_range=ColorRange.JPEG, dst_color_range=ColorRange.MPEG,
-        )  # fmt: skip
-        frame.pts, frame.time_base = stamp, self.time_base
-        frame.colorspace, frame.color_range = BT709, LIMITED
-        return frame
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         try:
             if kind is None:
                 self._finish()
@@ -175,7 +220,8 @@ class VideoWriter:
         if kind is None:
             if self.first is None:
                 self.partial.unlink(missing_ok=True)
-                raise OutputError("no frame was written", where=str(self.path), fix="check that the driving clip has frames")
+                fix = "check that the driving clip has frames"
+                raise OutputError("no frame was written", where=str(self.path), fix=fix)
             if self.metadata:
                 tag(self.partial, json.dumps(self.metadata, sort_keys=True))
             seal_and_publish(self.partial, self.path, self.seal)
@@ -183,12 +229,67 @@ class VideoWriter:
 
     def _finish(self) -> None:
         try:
-            if self.first is not None:
-                self._out.mux(self._stream.encode(None))
-                if self._sound:
-                    end = (self.last - self.first) * self.time_base + 1 / self.rate
-                    self._sound.write_until(end)
-            self._out.close()
-        except OSError as error:
+            with self._output_errors():
+                self._end_segment()
+                if self._held is not None:
+                    self._mux(self._held, self._held.stamps[-1] + self.coding.step)
+                if self.first is not None:
+                    if self._whole is not None:
+                        self._out.mux(self._whole.flush())
+                    self._sound_until((self.last - self.first) * self.time_base + 1 / self.rate)
+                self._out.close()
+        except OutputError:
             self.partial.unlink(missing_ok=True)
-            raise output_error(error, self.path) from error
+            raise
+
+
+class _Packets:
+    """Gives the packets of joined segments the times of the film.
+
+    stream: of the film, made like ``template``, the first segment's.
+    """
+
+    def __init__(self, stream: Any, coding: Coding, template: Any) -> None:
+        assert coding.joining is not None
+        self._stream, self._coding, self._delay = stream, coding, coding.joining.delay
+        stream.time_base = coding.time_base
+        stream.codec_context.framerate = coding.rate
+        set_colours(stream.codec_context)
+        self._header = bytes(template.codec_context.extradata or b"")
+        # timestamps in rising order that are still to be a decoding time
+        self._behind: deque[int] = deque()
+
+    def timed(self, container: Any, stamps: Sequence[int], until: int, path: Path) -> list[Any]:
+        """The packets of a segment in the order they are decoded.
+
+        stamps: of its frames, from the film's first one.  until: where the last one ends.
+
+        A packet's decoding time is the timestamp ``delay`` places before its own place, both in
+        rising order. (An encoder's own ones run backwards where segments of uneven steps meet.)
+        """
+        stream = container.streams.video[0]
+        if bytes(stream.codec_context.extradata or b"") != self._header:
+            what = f"segments of {self._coding.codec} have different headers"
+            fix = "use the same version of PyAV on all workers"
+            raise OutputError(what, where=str(path), fix=fix)
+        packets = [packet for packet in container.demux(stream) if packet.size]
+        if len(packets) != len(stamps):
+            what = f"{self._coding.codec} made {len(packets)} packets of {len(stamps)} frames"
+            raise OutputError(what, where=str(path), fix="choose another output.codec")
+        if not stamps[0]:
+            ahead = range(self._delay, 0, -1)
+            self._behind.extend(-number * self._coding.step for number in ahead)
+        self._behind.extend(stamps)
+        shown = sorted(range(len(packets)), key=lambda number: packets[number].pts)
+        place = {number: rank for rank, number in enumerate(shown)}
+        ends = [*stamps[1:], until]
+        for number, packet in enumerate(packets):
+            rank = place[number]
+            packet.stream = self._stream
+            packet.time_base = self._coding.time_base
+            packet.pts, packet.duration = stamps[rank], ends[rank] - stamps[rank]
+            packet.dts = self._behind.popleft()
+            if packet.dts > packet.pts:
+                what = f"{self._coding.codec} reorders frames farther than is known of it"
+                raise OutputError(what, where=str(path), fix="choose another output.codec")
+        return packets

@@ -17,7 +17,7 @@ from pipelines.media import probe
 from pipelines.reports.run_report import InputReport, JobReport, RunReport
 from pipelines.runs.clips import Clip, Preparation, input_report, source_frames
 from pipelines.runs.failures import describe
-from pipelines.runs.film import Film, write_film
+from pipelines.runs.film import Film, segments, write_film
 from pipelines.runs.foreign import refuse_foreign
 from pipelines.runs.job_keys import job_face, job_key, job_reference, motion_text, read_notes, write_notes
 from pipelines.runs.order import by_source, run_in_parallel
@@ -143,10 +143,15 @@ class Batch:
         info, times = clip.info, clip.times
         metadata = write_notes(notes, self.engine.facts, motion_text(clip.report))
         film = Film(
-            job.output, info.time_base, info.rate, lambda first, stop: times.read(first, stop).pts.tolist(),
-            job.driving if output.audio and info.has_audio else None, metadata, seal_of(pipeline.provenance, job.output, metadata),
-            shown_rows(source, clip) if isinstance(source, Clip) else torch.empty(0, dtype=torch.long), report.warnings.append,
-        )  # fmt: skip
+            job.output,
+            info.time_base,
+            info.rate,
+            lambda first, stop: times.read(first, stop).pts.tolist(),
+            job.driving if output.audio and info.has_audio else None,
+            metadata,
+            seal_of(pipeline.provenance, job.output, metadata),
+            report.warnings.append,
+        )
         self.progress.start(f"{job.source.name} moved by {job.driving.name}", clip.frames)
         moved: list[Record] | None = [] if output.motion else None
         report.seconds = write_film(self.engine, film, units, source, output, moved)
@@ -155,22 +160,28 @@ class Batch:
             write_result_motion(motion_beside(job.output), rows, times, info, self.engine.facts, source.square, job.driving.name)
         return clip.frames
 
-    def units(self, job: Job, report: JobReport, source: Portrait | Clip, clip: Clip) -> Iterator[RenderUnit]:
-        """What a job renders, span by span; the report gets its reference frames. Raises ConfigError for one that is not there."""
+    def units(
+        self, job: Job, report: JobReport, source: Portrait | Clip, clip: Clip, length: int = 0
+    ) -> Iterator[RenderUnit]:
+        """What a job renders, in units of ``length`` frames, 0: one a segment.
+
+        The report gets its reference frames. Raises ConfigError for one that is not there.
+        """
         pipeline, kind = self.plan.pipeline, self.engine.facts.motion
         radius = smoothing_radius(pipeline.face.smooth, float(clip.info.rate))
         wanted = job_reference(pipeline, job)
         reference = find_references(clip.motion, clip.track, clip.framing.stretch, wanted, str(job.driving), kind, radius, clip.neutral)
         report.reference = reference.main
         report.references = list(reference.frames) if len(reference.frames) > 1 else []
-        return self._units(source, clip, reference, radius)
+        return self._units(source, clip, reference, radius, length)
 
-    def _units(self, source: Portrait | Clip, clip: Clip, reference: References, radius: int) -> Iterator[RenderUnit]:
-        span, kind = self.plan.pipeline.engine.span, self.engine.facts.motion
+    def _units(
+        self, source: Portrait | Clip, clip: Clip, reference: References, radius: int, length: int
+    ) -> Iterator[RenderUnit]:
+        kind = self.engine.facts.motion
         modes = modes_of(self.plan.pipeline.transfer, kind)
         shown = shown_rows(source, clip) if isinstance(source, Clip) else torch.empty(0, dtype=torch.long)
-        for start in range(0, clip.frames, span):
-            stop = min(start + span, clip.frames)
+        for start, stop in segments(clip.frames, length):
             driving = read_motion(clip.motion, start, stop, kind, radius, clip.framing.stretch)
             carry = Carry(reference.rows(start, stop), modes)
             if isinstance(source, Clip):

@@ -1,4 +1,4 @@
-"""Rendered spans to a video file: pasted back where wanted, marked where wanted, written with their exact times."""
+"""Results: segments that workers encode, joined to a file with exact times, sound and notes."""
 
 from __future__ import annotations
 
@@ -7,34 +7,28 @@ from fractions import Fraction
 from pathlib import Path
 
 import attrs
-import torch
 from torch import Tensor
 
 from mmfa_components.records import Record
 from pipelines.config.schema import Output
 from pipelines.engines.base import Engine
-from pipelines.media import VideoWriter, write_image
+from pipelines.media import SEGMENT, VideoWriter, write_image
 from pipelines.remote import upload
 from pipelines.runs.clips import Clip
 from pipelines.runs.sealing import Seal
 from pipelines.stages.encode import Portrait
-from pipelines.stages.frames import FrameSource, chunk_length
-from pipelines.stages.mark import mark_frames
-from pipelines.stages.paste import paste_crops
-from pipelines.stages.render import RenderUnit, render_span
+from pipelines.stages.film import FrameUnit, Look, SegmentUnit, film_segment, finish_span
+from pipelines.stages.render import RenderUnit
 from pipelines.stages.worker import Stopwatch
-
-NONE_SHOWN = torch.empty(0, dtype=torch.long)
-"""Frames of a source video that are shown, where the source is a portrait."""
 
 
 @attrs.frozen(eq=False)
 class Film:
     """What a result is: where it is written, its clock, its notes.
 
-    rate: nominal frames a second.  times: timestamps of frames ``first`` to ``stop`` in units of ``time_base``.  sound: file whose
-    sound is carried over.  seal: signs the finished file.  shown: (N,) int, the frame of a source video that each frame shows;
-    empty for a portrait.  warn: is told what of the sound could not be carried.
+    rate: nominal frames a second.  times: timestamps of frames ``first`` to ``stop`` in units of
+    ``time_base``.  sound: file whose sound is carried over.  seal: signs the finished file.  warn: is
+    told what of the sound could not be carried.
     """
 
     path: Path
@@ -44,8 +38,14 @@ class Film:
     sound: Path | None
     notes: Mapping[str, str]
     seal: Seal | None = None
-    shown: Tensor = NONE_SHOWN
     warn: Callable[[str], None] = attrs.field(default=lambda text: None)
+
+
+def segments(frames: int, length: int = 0) -> Iterator[tuple[int, int]]:
+    """Half-open ranges of ``length`` frames, the last one apart; 0: those of the segments of a film."""
+    length = length or SEGMENT
+    for start in range(0, frames, length):
+        yield start, min(start + length, frames)
 
 
 def write_film(
@@ -56,21 +56,41 @@ def write_film(
     output: Output,
     moved: list[Record] | None = None,
 ) -> dict[str, float]:
-    """Render ``units`` and write them; gives the seconds by stage. Raises MediaError or OutputError; then no file is left.
+    """Render ``units``, one a segment, and write them; gives the seconds by stage.
 
-    moved: a list that the motions of the spans are added to.
+    moved: a list that the motions of the segments are added to.
+
+    Raises MediaError or OutputError; then no file is left.
     """
     width, height = size_of(source, output, engine.facts.crop_size)
     watch = Stopwatch()
+    look = _look(engine, source, output)
     film.path.parent.mkdir(parents=True, exist_ok=True)
     with VideoWriter(
-        film.path, width, height, film.time_base, film.rate, output.codec, output.quality, film.sound, film.notes, film.seal,
-    ) as writer:  # fmt: skip
-        first = 0
-        for frames in finished_frames(engine, units, source, output, watch, moved, film.shown):
+        film.path,
+        width,
+        height,
+        film.time_base,
+        film.rate,
+        output.codec,
+        output.quality,
+        film.sound,
+        film.notes,
+        film.seal,
+    ) as writer:
+        coding = writer.coding.on_workers
+
+        def wanted() -> Iterator[SegmentUnit]:
+            for unit in units:
+                stamps = tuple(film.times(unit.start, unit.start + len(unit.driving)))
+                yield SegmentUnit(unit, stamps, coding, look)
+
+        for made in engine.map(film_segment, wanted()):
+            watch.add(made.seconds)
+            if moved is not None:
+                moved.append(made.motion)
             with watch.stage("write"):
-                writer.write(frames, film.times(first, first + len(frames)))
-            first += len(frames)
+                writer.join(made.segment)
     for warning in writer.warnings:
         film.warn(warning if film.sound is None else f"{film.sound.name}: {warning}")
     return {name: round(seconds, 3) for name, seconds in watch.seconds.items()}
@@ -82,28 +102,16 @@ def finished_frames(
     source: Portrait | Clip,
     output: Output,
     watch: Stopwatch,
-    moved: list[Record] | None = None,
-    shown: Tensor = NONE_SHOWN,
 ) -> Iterator[Tensor]:
-    """Render ``units``; gives the frames of the result in parts (n, H, W, 3) uint8, pasted back and marked as ``output`` says.
+    """Render ``units`` for somebody who wants frames and no file.
 
-    watch, moved: the seconds by stage and the motions of the spans are added to them.  shown: see Film. Raises MediaError.
+    Gives the frames of each unit, (n, H, W, 3) uint8, pasted back and marked as ``output`` says.
+    watch: the seconds by stage are added to it.  Raises MediaError.
     """
-    backgrounds, first = FrameSource(), 0
-    try:
-        for span in engine.map(render_span, units):
-            watch.add(span.seconds)
-            if moved is not None:
-                moved.append(span.motion)
-            width, height = size_of(source, output, span.rgb.shape[1])
-            for part in torch.split(span.rgb, chunk_length(len(span.rgb), width, height)):
-                with watch.stage("paste"):
-                    frames = part if output.frame == "crop" else _paste(source, part, first, shown, backgrounds)
-                    frames = mark_frames(frames) if output.mark else frames
-                yield frames
-                first += len(part)
-    finally:
-        backgrounds.close()
+    look = _look(engine, source, output)
+    for span in engine.map(finish_span, (FrameUnit(unit, look) for unit in units)):
+        watch.add(span.seconds)
+        yield span.rgb
 
 
 def size_of(source: Portrait | Clip, output: Output, crop: int) -> tuple[int, int]:
@@ -116,19 +124,24 @@ def size_of(source: Portrait | Clip, output: Output, crop: int) -> tuple[int, in
 
 
 def write_still(
-    engine: Engine, path: Path, unit: RenderUnit, source: Portrait | Clip, output: Output, notes: Mapping[str, str], seal: Seal | None
+    engine: Engine,
+    path: Path,
+    unit: RenderUnit,
+    source: Portrait | Clip,
+    output: Output,
+    notes: Mapping[str, str],
+    seal: Seal | None,
 ) -> dict[str, float]:
     """Render one frame and write it as a picture; gives the seconds by stage. Raises OutputError."""
-    span = next(iter(engine.map(render_span, [unit])))
-    frames = span.rgb if output.frame == "crop" else _paste(source, span.rgb, 0, torch.zeros(1, dtype=torch.long), FrameSource())
-    write_image(path, (mark_frames(frames) if output.mark else frames)[0], metadata=notes, seal=seal)
+    watch = Stopwatch()
+    frames = next(finished_frames(engine, [unit], source, output, watch))
+    write_image(path, frames[0], metadata=notes, seal=seal)
     upload(path, notes)
-    return {name: round(seconds, 3) for name, seconds in span.seconds.items()}
+    return {name: round(seconds, 3) for name, seconds in watch.seconds.items()}
 
 
-def _paste(source: Portrait | Clip, crops: Tensor, first: int, shown: Tensor, backgrounds: FrameSource) -> Tensor:
-    if isinstance(source, Portrait):
-        return paste_crops(source.rgb[None], crops, source.square)
-    rows = shown[first : first + len(crops)]
-    pictures = backgrounds.pick(source.path, [int(r) for r in rows])
-    return paste_crops(pictures, crops, source.framing.view[rows])
+def _look(engine: Engine, source: Portrait | Clip, output: Output) -> Look:
+    """How frames are finished."""
+    if output.frame == "crop" or isinstance(source, Clip):
+        return Look(output.frame != "crop", output.mark)
+    return Look(True, output.mark, engine.keep(source.rgb), source.square)

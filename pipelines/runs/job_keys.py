@@ -12,7 +12,7 @@ import attrs
 
 from mmfa_components.errors import MMFAError
 from pipelines.config.schema import Face, Job, Pipeline
-from pipelines.media import read_metadata
+from pipelines.media import encoder_facts, read_metadata
 from pipelines.remote import is_uploaded, read_marker
 from pipelines.reports import InputReport
 from pipelines.runs.sealing import seal_facts
@@ -47,6 +47,7 @@ def job_key(pipeline: Pipeline, job: Job, facts: Facts, source_digest: str, driv
         "face": {k: face[k] for k in ("select", "max_gap", "crop_ratio", "min_score", "smooth")},
         "transfer": transfer_facts(pipeline.transfer, facts.motion, job_reference(pipeline, job)),
         "output": output_facts(output),
+        "encoding": encoder_facts(),
         **({"provenance": seal_facts(pipeline.provenance)} if pipeline.provenance.certificate else {}),
     }
     return hashlib.sha256(json.dumps(body, sort_keys=True, default=str).encode()).hexdigest()

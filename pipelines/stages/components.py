@@ -16,6 +16,7 @@ from mmfa_components.records import Landmarks, MotionKind
 from mmfa_components.registry import Registry, make_options
 from mmfa_components.weights import WeightsCatalogue, file_digest
 from pipelines.config.schema import Face, Part, Pipeline
+from pipelines.media import encoder_facts
 
 ROOMY = 15 * 2**30
 """Bytes of GPU memory from which on the larger batch is the default."""
@@ -28,7 +29,8 @@ class Facts:
 
     detector, landmarks, animator: fingerprints (kind, name, version, options, weights digests, parts).  crop_size: side of the
     animator's crops in pixels.  motion: what its motion is.  regional: eyes and mouth can move apart from the rest of the face, with this
-    animator and these landmarks.  device, precision: where and in which dtype it runs.
+    animator and these landmarks.  device, precision: where and in which dtype it runs.  encoders:
+    versions of what encodes results.
     """
 
     detector: Mapping[str, Any]
@@ -39,6 +41,7 @@ class Facts:
     device: str
     precision: str
     regional: bool = False
+    encoders: str = ""
 
     def all(self) -> tuple[Mapping[str, Any], ...]:
         """The three fingerprints."""
@@ -126,7 +129,17 @@ def build_components(pipeline: Pipeline, registry: Registry) -> Components:
         raise ConfigError("does not say what its motion is", where=f"animator {spec.name!r}", fix=fix)
     given = [g for g in registry.spec("landmark_detector", pipeline.face.landmarks.name).gives if issubclass(g, Landmarks)]
     regional = isinstance(animator, RegionalAnimator) and all(animator.knows_regions(g) for g in given)
-    facts = Facts(detector_print, landmarks_print, animator_print, int(animator.crop_size), spec.motion, str(device), precision, regional)
+    facts = Facts(
+        detector_print,
+        landmarks_print,
+        animator_print,
+        int(animator.crop_size),
+        spec.motion,
+        str(device),
+        precision,
+        regional,
+        encoder_facts()["encoders"],
+    )
     return Components(finder.detector, finder.landmarks, device, animator, facts)
 
 

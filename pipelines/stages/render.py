@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import attrs
@@ -59,28 +60,53 @@ class RenderedSpan:
 
 
 def render_span(worker: Worker, unit: RenderUnit) -> RenderedSpan:
-    """Transfer motion once, then render in batches. Raises MediaError when frames of a source video cannot be read, RecordError for
-    motions that cannot be mixed."""
-    animator, watch, parts = worker.animator, Stopwatch(), []
+    """The crops of a span. Raises MediaError when frames of a source video cannot be read,
+    RecordError for motions that cannot be mixed."""
+    watch = Stopwatch()
+    moved = motion_of(worker, unit, watch)
+    parts = [crops for crops, _ in rendered(worker, unit, moved, watch)]
+    return RenderedSpan(torch.cat(parts), moved, watch.seconds)
+
+
+def motion_of(worker: Worker, unit: RenderUnit, watch: Stopwatch) -> Record:
+    """The motion of a span of the result, one row a frame: carried over once, for all its batches."""
     with watch.stage("transfer"):
-        moved = unit.driving if unit.carry is None else carry_over(worker, unit.source, unit.driving, unit.carry)
+        if unit.carry is None:
+            return unit.driving
+        return carry_over(worker, unit.source, unit.driving, unit.carry)
+
+
+def rendered(
+    worker: Worker, unit: RenderUnit, moved: Record, watch: Stopwatch
+) -> Iterator[tuple[Tensor, Tensor | None]]:
+    """Batch after batch of a span whose motion is ``moved``.
+
+    Gives the crops (n, S, S, 3) uint8, and the frames (n, H, W, 3) uint8 of a video used as source
+    that they are made of; None for a portrait.
+    """
+    animator = worker.animator
     still = None if isinstance(unit.identity, SourceFrames) else unit.identity.to(worker.device)
     for first in range(0, len(moved), worker.batch):
         driving = moved[first : first + worker.batch].to(worker.device)
         source = unit.source if len(unit.source) == 1 else unit.source[first : first + worker.batch]
-        identity = still
+        identity, pictures = still, None
         if isinstance(unit.identity, SourceFrames):
             frames, here = unit.identity, slice(first, first + len(driving))
             with watch.stage("decode"):
-                rgb = worker.frames.pick(frames.path, frames.rows[here], frames.pts if first == 0 else None)
+                stamp = frames.pts if first == 0 else None
+                pictures = worker.frames.pick(frames.path, frames.rows[here], stamp)
             with watch.stage("encode"):
-                identity = encode_crops(worker, rgb, frames.track[here], frames.squares[here])
+                identity = encode_crops(worker, pictures, frames.track[here], frames.squares[here])
         with watch.stage("render"):
             own = source.to(worker.device)
-            shown = render_canonical(animator, identity, own, driving) if unit.neutral else animator.render(identity, own, driving)
-            parts.append(to_bytes(shown.rgb))
+            shown = (
+                render_canonical(animator, identity, own, driving)
+                if unit.neutral
+                else animator.render(identity, own, driving)
+            )
+            crops = to_bytes(shown.rgb)
         worker.done(len(driving))
-    return RenderedSpan(torch.cat(parts), moved, watch.seconds)
+        yield crops, pictures
 
 
 def render_canonical(animator: Animator, identity: object, source: Record, driving: Record) -> Frames:

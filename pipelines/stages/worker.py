@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ import torch
 from mmfa_components.kinds import Animator
 from mmfa_components.records import MotionKind
 from pipelines.stages.components import Components, FaceFinder
+from pipelines.stages.encoders import Encoders
 from pipelines.stages.frames import FrameSource
 
 
@@ -22,13 +24,18 @@ class Stopped(Exception):  # noqa: N818 - not an error: the user asked for it
 
 @attrs.define
 class Worker:
-    """One place where units run. ``tick`` is told the number of frames done since the last call."""
+    """One place where units run.
+
+    ``tick`` is told the number of frames done since the last call.  encoders: threads beside the one
+    that computes, which encode what it renders.
+    """
 
     components: FaceFinder
     batch: int
     tick: Callable[[int], None] = attrs.field(default=lambda frames: None)
     frames: FrameSource = attrs.field(factory=FrameSource)
     stop: threading.Event = attrs.field(factory=threading.Event)
+    encoders: Encoders = attrs.field(factory=lambda: Encoders(cores()))
 
     @property
     def device(self) -> torch.device:
@@ -47,11 +54,21 @@ class Worker:
         assert isinstance(self.components, Components), "this worker only finds faces"
         return self.components.facts.motion
 
+    def close(self) -> None:
+        """Wait for what is being encoded, and close the clips."""
+        self.encoders.close()
+        self.frames.close()
+
     def done(self, frames: int) -> None:
         """Report ``frames`` more as done. Raises Stopped when the run is being stopped."""
         self.tick(frames)
         if self.stop.is_set():
             raise Stopped
+
+
+def cores() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Stopwatch:

@@ -6,7 +6,7 @@ import asyncio
 import base64
 import io
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -138,10 +138,12 @@ class _Counted:
     jobs_at_once: int = 1
     report: PoolReport | None = None
 
-    def keep(self, value: Record) -> Any:
+    def keep(self, value: Record | Tensor) -> Any:
         return self.engine.keep(value)
 
-    def map(self, work: Callable[[Worker, U], T], units: Iterable[U]) -> Iterator[T]:
+    def map(
+        self, work: Callable[[Worker, U], T | Future[T]], units: Iterable[U]
+    ) -> Iterator[T]:
         for span in self.engine.map(work, units):
             self.progress.advance(len(getattr(span, "found", ())))
             yield span

@@ -285,7 +285,7 @@ def test_a_fault_of_a_component_fails_one_job_and_is_kept_in_the_report(tmp_path
 
 
 def test_a_full_disk_keeps_what_is_finished(tmp_path: Path, media: Any, registry: Registry, screen: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    write = VideoWriter.write
+    join = VideoWriter.join
     calls = 0
 
     def full(self: Any, *args: Any) -> None:
@@ -293,9 +293,9 @@ def test_a_full_disk_keeps_what_is_finished(tmp_path: Path, media: Any, registry
         calls += 1
         if calls > 1:
             raise OSError(errno.ENOSPC, "No space left on device")
-        write(self, *args)
+        join(self, *args)
 
-    monkeypatch.setattr(VideoWriter, "write", full)
+    monkeypatch.setattr(VideoWriter, "join", full)
     plan = disc_plan(tmp_path, [media.red], [media.short, media.swing], output={"contact_sheet": ""})
     report = run_plan(plan, registry, screen.console)
     assert [j.status for j in report.jobs] == ["done", "failed"]

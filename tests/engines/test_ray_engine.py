@@ -19,7 +19,7 @@ from mmfa_components.errors import ConfigError, PluginError
 from mmfa_components.registry import load_registry
 from pipelines.config.schema import Cache, Engine, Job, Output, Part, Pipeline, Plan, Ray
 from pipelines.engines.ray_cluster import size_of_pool
-from pipelines.media import VideoWriter, content_digest, open_video
+from pipelines.media import VideoWriter, content_digest, open_video, suffix_of
 from pipelines.runs.decompositions import decompose_all
 from pipelines.runs.run import run_plan
 
@@ -51,14 +51,23 @@ def test_a_worker_with_a_gpu_has_one_thread_unless_told_otherwise(
     assert (size.threads, size.cpus) == (threads, cpus)
 
 
-def test_results_are_those_of_the_in_process_engine(tmp_path: Path, media: Any, screen: Any) -> None:
-    """A portrait and a video as sources, pasted back, a smoothed track, spans that do not divide the clips."""
-    changes: dict[str, Any] = {"output": {"frame": "paste"}, "face": {"smooth": 0.2}}
+@pytest.mark.parametrize(("length", "codec"), [(10, "libx264"), (128, "libx264"), (10, "gif")])
+def test_results_are_those_of_the_in_process_engine(
+    tmp_path: Path, media: Any, screen: Any, length: int, codec: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A portrait and a video as sources, pasted back and marked, a smoothed track, spans and segments that do not divide the clips."""
+    monkeypatch.setattr("pipelines.runs.film.SEGMENT", length)
+    changes: dict[str, Any] = {"output": {"frame": "paste", "mark": True, "codec": codec}, "face": {"smooth": 0.2}}
     sources, clips = [media.red, media.video_source], [media.swing, media.short]
-    one = disc_plan(tmp_path / "one", sources, clips, engine={"threads": 1, "span": 7}, **changes)
+
+    def planned(folder: str, **engine: Any) -> Plan:
+        plan = disc_plan(tmp_path / folder, sources, clips, engine={"threads": 1, "span": 7, **engine}, **changes)
+        jobs = tuple(attrs.evolve(j, output=j.output.with_suffix(suffix_of(codec))) for j in plan.jobs)
+        return attrs.evolve(plan, jobs=jobs)
+
+    one = planned("one")
     assert run_plan(one, disc_registry(), screen.console).exit_code == 0, screen.text
-    engine = {"threads": 1, "span": 7, "name": "ray", "ray": Ray(cpus=1.0)}
-    two = disc_plan(tmp_path / "two", sources, clips, engine=engine, **changes)
+    two = planned("two", name="ray", ray=Ray(cpus=1.0))
     assert run_plan(two, disc_registry(), screen.console).exit_code == 0, screen.text
     assert [content_digest(j.output) for j in one.jobs] == [content_digest(j.output) for j in two.jobs]
     assert (tmp_path / "two" / "out" / "contact_sheet.png").read_bytes() == (tmp_path / "one" / "out" / "contact_sheet.png").read_bytes()
@@ -164,7 +173,7 @@ def test_few_spans_of_a_long_video_are_in_flight(tmp_path: Path, screen: Any, me
 
     def counted_submit(self: Any, work: Any, unit: Any, rank: Any) -> Any:
         nonlocal out, most
-        if work.__name__ == "render_span":
+        if work.__name__ == "film_segment":
             out += 1
             most = max(most, out)
         return submit(self, work, unit, rank)
@@ -172,9 +181,10 @@ def test_few_spans_of_a_long_video_are_in_flight(tmp_path: Path, screen: Any, me
     def counted_result(self: Any, ticket: Any) -> Any:
         nonlocal out
         value = result(self, ticket)
-        out -= ticket.load.name == "render_span"
+        out -= ticket.load.name == "film_segment"
         return value
 
+    monkeypatch.setattr("pipelines.runs.film.SEGMENT", 10)
     monkeypatch.setattr(RayEngine, "_submit", counted_submit)
     monkeypatch.setattr(RayEngine, "_result", counted_result)
     path = write_clip(tmp_path / "long.mp4", swinging(150))

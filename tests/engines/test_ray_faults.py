@@ -54,8 +54,16 @@ class Inputs:
     digests: dict[str, str]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def short_segments() -> Iterator[None]:
+    """Segments of a result are as short as the spans of a clip, so that both workers have some."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pipelines.runs.film.SEGMENT", SPAN)
+        yield
+
+
 @pytest.fixture(scope="module")
-def inputs(tmp_path_factory: pytest.TempPathFactory) -> Inputs:
+def inputs(tmp_path_factory: pytest.TempPathFactory, short_segments: None) -> Inputs:
     from io import StringIO
 
     from rich.console import Console
@@ -148,8 +156,10 @@ import sys
 from pathlib import Path
 from rich.console import Console
 from ray_discs import ray_plan, risky_registry
+from pipelines.runs import film
 from pipelines.runs.run import run_plan
 
+film.SEGMENT = 10
 folder, address, out, sources, *files = sys.argv[1:]
 count = int(sources)
 options = {"slow": 0.12} if out == "out" else {}

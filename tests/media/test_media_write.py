@@ -16,7 +16,15 @@ from PIL import Image
 
 from mmfa_components.errors import ConfigError, OutputError
 from mmfa_components.processes import process_mark, process_place
-from pipelines.media import VideoWriter, check_codec, open_video, probe, read_metadata, remove_leftovers
+from pipelines.media import (
+    SEGMENT,
+    VideoWriter,
+    check_codec,
+    open_video,
+    probe,
+    read_metadata,
+    remove_leftovers,
+)
 
 
 def flat(count: int, colour: tuple[int, int, int] = (200, 30, 60), size: tuple[int, int] = (64, 48)) -> torch.Tensor:
@@ -152,7 +160,7 @@ def test_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
     writer._out = Full()  # type: ignore[assignment]
     with pytest.raises(OutputError, match="no space is left"):
-        writer.write(flat(40), list(range(40)))
+        writer.write(flat(2 * SEGMENT), list(range(2 * SEGMENT)))
     writer.__exit__(OutputError, OutputError("x"), None)
     assert list(tmp_path.iterdir()) == []
 

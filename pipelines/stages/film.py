@@ -1,0 +1,149 @@
+"""Stage film: a segment of a result, rendered, pasted back, marked and encoded."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from typing import Any
+
+import attrs
+import torch
+from torch import Tensor
+
+from mmfa_components.records import Record
+from pipelines.media import Coding, Segment, SegmentEncoder
+from pipelines.stages.frames import chunk_length
+from pipelines.stages.mark import mark_frames
+from pipelines.stages.paste import paste_crops
+from pipelines.stages.render import RenderedSpan, RenderUnit, SourceFrames, motion_of, rendered
+from pipelines.stages.worker import Stopwatch, Worker
+
+
+@attrs.frozen(eq=False)
+class Look:
+    """What is done with the crops of a result.
+
+    paste: put them back into the source.  mark: note in a corner that the picture is synthetic.
+    picture: the portrait, (H, W, 3) uint8, where crops are pasted into one.  square: (4,), its crop.
+    Crops of a video used as source are pasted into its frames.
+    """
+
+    paste: bool = False
+    mark: bool = False
+    picture: Any = None
+    square: Tensor | None = None
+
+
+@attrs.frozen(eq=False)
+class SegmentUnit:
+    """A segment of a result. stamps: timestamps of its frames.  coding: how it is encoded, one of
+    ``Coding.on_workers``."""
+
+    render: RenderUnit
+    stamps: tuple[int, ...]
+    coding: Coding
+    look: Look
+
+    @property
+    def start(self) -> int:
+        """Its first frame."""
+        return self.render.start
+
+
+@attrs.frozen(eq=False)
+class FrameUnit:
+    """A span of a result whose frames are wanted as they are."""
+
+    render: RenderUnit
+    look: Look
+
+
+@attrs.frozen(eq=False)
+class FilmedSegment:
+    """Encoded frames, and the motion of the result, one row a frame."""
+
+    segment: Segment
+    motion: Record
+    seconds: dict[str, float] = attrs.field(factory=dict)
+
+
+def film_segment(worker: Worker, unit: SegmentUnit) -> FilmedSegment | Future[FilmedSegment]:
+    """Render a segment; what is given has it once it is encoded, which goes on beside the next one.
+
+    Raises what :func:`render_span` raises; the future may raise what PyAV raises.
+    """
+    watch, beside = Stopwatch(), Stopwatch()
+    moved = motion_of(worker, unit.render, watch)
+    encoder: SegmentEncoder | None = None
+    place = 0
+
+    def take(parcel: tuple[Tensor, Tensor | None, Tensor | None]) -> None:
+        nonlocal encoder, place
+        crops, pictures, squares = parcel
+        size = chunk_length(len(crops), unit.coding.width, unit.coding.height)
+        for first in range(0, len(crops), size):
+            here = slice(first, first + size)
+            with beside.stage("paste"):
+                frames = finished(
+                    crops[here],
+                    unit.look,
+                    None if pictures is None else pictures[here],
+                    None if squares is None else squares[here],
+                )
+            with beside.stage("write"):
+                encoder = encoder or SegmentEncoder(unit.coding)
+                encoder.add(frames, unit.stamps[place : place + len(frames)])
+            place += len(frames)
+
+    def finish() -> FilmedSegment:
+        assert encoder is not None
+        with beside.stage("write"):
+            segment = encoder.finish()
+        beside.add(watch.seconds)
+        return FilmedSegment(segment, moved, beside.seconds)
+
+    feed = worker.encoders.feed(take, finish, unit.coding.width * unit.coding.height)
+    try:
+        source = unit.render.identity
+        squares = source.squares if isinstance(source, SourceFrames) else None
+        first = 0
+        for crops, pictures in rendered(worker, unit.render, moved, watch):
+            here = slice(first, first + len(crops))
+            feed.put((crops, pictures, None if squares is None else squares[here]))
+            first += len(crops)
+    except BaseException as error:
+        feed.abort(error)
+        raise
+    return feed.end()
+
+
+def finished(
+    crops: Tensor, look: Look, pictures: Tensor | None = None, squares: Tensor | None = None
+) -> Tensor:
+    """Frames (n, H, W, 3) uint8 of a result from its crops (n, S, S, 3) uint8.
+
+    pictures, squares: (n, H, W, 3) uint8 and (n, 4), the frames of a video used as source and what
+    each is cropped by.
+    """
+    if look.paste and pictures is not None and squares is not None:
+        crops = paste_crops(pictures, crops, squares)
+    elif look.paste:
+        assert look.picture is not None
+        assert look.square is not None
+        crops = paste_crops(look.picture[None], crops, look.square)
+    return mark_frames(crops) if look.mark else crops
+
+
+def finish_span(worker: Worker, unit: FrameUnit) -> RenderedSpan:
+    """Render a span; gives finished frames in place of its crops. Raises what render_span raises."""
+    render, watch = unit.render, Stopwatch()
+    moved = motion_of(worker, render, watch)
+    source = render.identity
+    squares = source.squares if isinstance(source, SourceFrames) else None
+    parts: list[Tensor] = []
+    first = 0
+    for crops, pictures in rendered(worker, render, moved, watch):
+        here = None if squares is None else squares[first : first + len(crops)]
+        with watch.stage("paste"):
+            parts.append(finished(crops, unit.look, pictures, here))
+        first += len(crops)
+    return RenderedSpan(torch.cat(parts), moved, watch.seconds)
