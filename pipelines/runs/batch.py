@@ -32,6 +32,7 @@ from pipelines.stages.motion_file import RecordRows, motion_beside, write_result
 from pipelines.stages.references import References, find_references
 from pipelines.stages.render import RenderUnit
 from pipelines.stages.transfer import Carry, modes_of, read_motion, smoothing_radius
+from pipelines.stages.view import Viewing, viewing_of
 from pipelines.stages.worker import Stopped
 
 
@@ -51,8 +52,11 @@ class Batch:
     _clips: Once[tuple[Path, str | int], Clip] = attrs.field(factory=Once)
     _portraits: Once[tuple[Path, str | int], Portrait] = attrs.field(factory=Once)
     _uses: Uses[tuple[Path, str | int]] = attrs.field(init=False)
+    viewing: Viewing | None = attrs.field(init=False)
+    """How results show their sources. Raises ConfigError when the animator cannot do what the output table asks."""
 
     def __attrs_post_init__(self) -> None:
+        self.viewing = viewing_of(self.plan.pipeline.output, self.engine.facts)
         self._uses = Uses([self.source_key(job) for job in self.plan.jobs])
 
     def run(self) -> None:
@@ -94,6 +98,7 @@ class Batch:
             return False
         report.status, report.frames = "skipped", int(notes.get("frames", 0))
         report.lost, report.bridged, report.reference = notes.get("lost", []), notes.get("bridged", []), notes.get("reference")
+        report.side = notes.get("side", 0)
         self.progress.job_done(f"up to date: {job.output}")
         return True
 
@@ -130,12 +135,13 @@ class Batch:
         kind = self.engine.facts.motion
         wanted = job_reference(pipeline, job)
         reference = find_references(clip.motion, clip.track, clip.framing.stretch, wanted, str(job.driving), kind, radius, clip.neutral)
-        report.reference = reference.main
+        report.reference, report.side = reference.main, self.side(source)
         report.references = list(reference.frames) if len(reference.frames) > 1 else []
         moments = choose_moments(clip.motion, report.reference, kind)
         notes = {
             "key": report.key,
             "frames": clip.frames,
+            "side": report.side,
             "reference": report.reference,
             "lost": report.lost,
             "bridged": report.bridged,
@@ -152,7 +158,7 @@ class Batch:
         )  # fmt: skip
         self.progress.start(f"{job.source.name} moved by {job.driving.name}", clip.frames)
         moved: list[Record] | None = [] if output.motion else None
-        report.seconds = write_film(self.engine, film, self._units(source, clip, reference, radius), source, output, moved)
+        report.seconds = write_film(self.engine, film, self._units(source, clip, reference, radius), source, output, moved, report.side)
         if moved:
             rows = RecordRows(kind.record.concatenate(moved))
             write_result_motion(motion_beside(job.output), rows, times, info, self.engine.facts, source.square, job.driving.name)
@@ -169,9 +175,15 @@ class Batch:
             if isinstance(source, Clip):
                 own_radius = smoothing_radius(self.plan.pipeline.face.smooth, float(source.info.rate))
                 rows = shown[start:stop]
-                yield RenderUnit(start, driving, source.own_motion(rows, kind, own_radius), source_frames(source, rows), carry)
+                frames = source_frames(source, rows, self.viewing)
+                yield RenderUnit(start, driving, source.own_motion(rows, kind, own_radius), frames, carry)
             else:
-                yield RenderUnit(start, driving, source.motion, source.identity, carry)
+                yield RenderUnit(start, driving, source.motion, source.identity, carry, view=source.view)
+
+    def side(self, source: Portrait | Clip) -> int:
+        """Pixels of a side of the face's square, of a result of this source."""
+        squares = source.framing.view if isinstance(source, Clip) else source.square
+        return self.engine.facts.crop_size if self.viewing is None else self.viewing.side(squares)
 
     # ---- inputs, each prepared once ------------------------------------------------------------------------------
     def input(self, path: Path) -> InputReport:
@@ -202,8 +214,9 @@ class Batch:
         def make() -> Portrait:
             report = self.input(path)
             report.kind = "image"
-            portrait = self.preparation.portrait(path, face, report)
-            return attrs.evolve(portrait, identity=self.engine.keep(portrait.identity))
+            portrait = self.preparation.portrait(path, face, report, self.viewing)
+            view = None if portrait.view is None else self.engine.keep(portrait.view)
+            return attrs.evolve(portrait, identity=self.engine.keep(portrait.identity), view=view)
 
         return self._portraits.get((path, face.select), make)
 

@@ -30,6 +30,7 @@ from pipelines.stages.render import SourceFrames
 from pipelines.stages.store import Store, iterate
 from pipelines.stages.track import TrackUnit, track_clip
 from pipelines.stages.transfer import read_motion
+from pipelines.stages.view import Viewing
 from pipelines.stages.worker import Stopwatch
 
 
@@ -72,10 +73,10 @@ class Preparation:
     def __init__(self, engine: Engine, store: Store, progress: Progress, span: int) -> None:
         self.engine, self.store, self.progress, self.span = engine, store, progress, span
 
-    def portrait(self, path: Path, face: Face, report: InputReport) -> Portrait:
-        """Encode a portrait. Raises MediaError or NoFaceError."""
+    def portrait(self, path: Path, face: Face, report: InputReport, viewing: Viewing | None = None) -> Portrait:
+        """Encode a portrait, with a view of it if wanted. Raises MediaError or NoFaceError."""
         self.progress.start(f"encode {path.name}", 1)
-        portrait = next(iter(self.engine.map(encode_still, [StillUnit(path, face)])))
+        portrait = next(iter(self.engine.map(encode_still, [StillUnit(path, face, viewing=viewing)])))
         report.frames = 1
         report.seconds = dict(portrait.seconds)
         return portrait
@@ -164,11 +165,15 @@ class Preparation:
         return self.store.fill(key, facts.motion.record, make)
 
 
-def source_frames(clip: Clip, rows: Tensor) -> SourceFrames:
-    """Frames ``rows`` (n,), which rise or repeat, of a clip to animate, each through its square of ``framing.view``."""
+def source_frames(clip: Clip, rows: Tensor, viewing: Viewing | None = None) -> SourceFrames:
+    """Frames ``rows`` (n,), which rise or repeat, of a clip to animate, each through its square of ``framing.view``.
+
+    viewing: how results show them.
+    """
     numbers = tuple(int(r) for r in rows)
     track = clip.track.read(numbers[0], numbers[-1] + 1)[rows - numbers[0]]
-    return SourceFrames(clip.path, numbers, track, clip.framing.view[rows], timestamp(clip.times, numbers[0]))
+    side, still = (0, False) if viewing is None else (viewing.side(clip.framing.view), viewing.still)
+    return SourceFrames(clip.path, numbers, track, clip.framing.view[rows], timestamp(clip.times, numbers[0]), side, still)
 
 
 def timestamp(times: Any, frame: int) -> int:

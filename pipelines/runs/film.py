@@ -52,12 +52,13 @@ def write_film(
     source: Portrait | Clip,
     output: Output,
     moved: list[Record] | None = None,
+    side: int = 0,
 ) -> dict[str, float]:
     """Render ``units`` and write them; gives the seconds by stage. Raises MediaError or OutputError; then no file is left.
 
-    moved: a list that the motions of the spans are added to.
+    moved: a list that the motions of the spans are added to.  side: of the crops, where it is not the animator's own.
     """
-    crop = engine.facts.crop_size
+    crop = side or engine.facts.crop_size
     if output.frame == "crop":
         width = height = crop
     elif isinstance(source, Clip):
@@ -76,9 +77,13 @@ def write_film(
                 watch.add(span.seconds)
                 if moved is not None:
                     moved.append(span.motion)
-                for part in torch.split(span.rgb, chunk_length(len(span.rgb), width, height)):
+                length, begun = chunk_length(len(span.rgb), width, height), first
+                for part in torch.split(span.rgb, length):
                     with watch.stage("paste"):
-                        frames = part if output.frame == "crop" else _paste(source, part, first, film.shown, backgrounds)
+                        frames = part
+                        if output.frame == "paste":
+                            still = None if span.still is None else span.still[first - begun :][: len(part)]
+                            frames = _paste(source, part, still, first, film.shown, backgrounds)
                         frames = mark_frames(frames) if output.mark else frames
                     with watch.stage("write"):
                         writer.write(frames, film.times(first, first + len(part)))
@@ -95,15 +100,19 @@ def write_still(
 ) -> dict[str, float]:
     """Render one frame and write it as a picture; gives the seconds by stage. Raises OutputError."""
     span = next(iter(engine.map(render_span, [unit])))
-    frames = span.rgb if output.frame == "crop" else _paste(source, span.rgb, 0, torch.zeros(1, dtype=torch.long), FrameSource())
+    frames = span.rgb
+    if output.frame == "paste":
+        frames = _paste(source, span.rgb, span.still, 0, torch.zeros(1, dtype=torch.long), FrameSource())
     write_image(path, (mark_frames(frames) if output.mark else frames)[0], metadata=notes, seal=seal)
     upload(path, notes)
     return {name: round(seconds, 3) for name, seconds in span.seconds.items()}
 
 
-def _paste(source: Portrait | Clip, crops: Tensor, first: int, shown: Tensor, backgrounds: FrameSource) -> Tensor:
+def _paste(
+    source: Portrait | Clip, crops: Tensor, still: Tensor | None, first: int, shown: Tensor, backgrounds: FrameSource
+) -> Tensor:
     if isinstance(source, Portrait):
-        return paste_crops(source.rgb[None], crops, source.square)
+        return paste_crops(source.rgb[None], crops, source.square, still)
     rows = shown[first : first + len(crops)]
     pictures = backgrounds.pick(source.path, [int(r) for r in rows])
-    return paste_crops(pictures, crops, source.framing.view[rows])
+    return paste_crops(pictures, crops, source.framing.view[rows], still)

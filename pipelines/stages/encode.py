@@ -8,30 +8,32 @@ import attrs
 import torch
 from torch import Tensor
 
-from mmfa_components.records import FaceTrack, Record
+from mmfa_components.records import FaceTrack, Record, View
 from pipelines.config.schema import Face
 from pipelines.media import StillImage, read_image
 from pipelines.stages.crop import crop_frames, crop_landmarks, face_boxes, stable_square
 from pipelines.stages.decompose import plain
 from pipelines.stages.framing import fit_square, made_up
 from pipelines.stages.track import track_still
+from pipelines.stages.view import Viewing, view_of
 from pipelines.stages.worker import Stopwatch, Worker
 
 
 @attrs.frozen
 class StillUnit:
-    """A portrait to encode: a picture, or one frame of a video, counted from 0."""
+    """A portrait to encode: a picture, or one frame of a video, counted from 0. viewing: a view of it is wanted, too."""
 
     path: Path
     face: Face
     frame: int | None = None
+    viewing: Viewing | None = None
 
 
 @attrs.frozen(eq=False)
 class Portrait:
     """A portrait made ready: ``rgb`` (H, W, 3) uint8 with transparency over white, its face, crop square (4,), motion and identity.
 
-    notes: what was decided about the picture, in words.
+    notes: what was decided about the picture, in words.  view: how results show it, if that was wanted.
     """
 
     rgb: Tensor
@@ -41,6 +43,7 @@ class Portrait:
     identity: Record
     seconds: dict[str, float] = attrs.field(factory=dict)
     notes: tuple[str, ...] = ()
+    view: View | None = None
 
 
 def encode_still(worker: Worker, unit: StillUnit) -> Portrait:
@@ -65,7 +68,11 @@ def encode_still(worker: Worker, unit: StillUnit) -> Portrait:
         landmarks = crop_landmarks(track, square, animator.crop_size, worker.device)
         motion = plain(animator.decompose(crops, landmarks), worker.motion)
         identity = animator.encode(crops, landmarks)
-    return Portrait(rgb, track, square, motion, identity.to("cpu"), watch.seconds, tuple(f"{unit.path.name}: {n}" for n in notes))
+        view, wanted = None, unit.viewing
+        if wanted is not None:
+            view = view_of(rgb[None], track, square, wanted.side(square), wanted.still, worker.device).to("cpu")
+    told = tuple(f"{unit.path.name}: {n}" for n in notes)
+    return Portrait(rgb, track, square, motion, identity.to("cpu"), watch.seconds, told, view)
 
 
 def opaque(image: StillImage) -> Tensor:

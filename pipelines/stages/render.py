@@ -9,11 +9,12 @@ import torch
 from torch import Tensor
 
 from mmfa_components.errors import ConfigError
-from mmfa_components.kinds import Animator, NeutralAnimator
-from mmfa_components.records import FaceTrack, Frames, Record
+from mmfa_components.kinds import Animator, NeutralAnimator, ViewAnimator
+from mmfa_components.records import FaceTrack, Frames, Record, View
 from pipelines.stages.encode import encode_crops
 from pipelines.stages.frames import to_bytes
 from pipelines.stages.transfer import Carry, carry_over
+from pipelines.stages.view import view_of
 from pipelines.stages.worker import Stopwatch, Worker
 
 
@@ -23,6 +24,7 @@ class SourceFrames:
 
     rows: the frame of the video that each frame of the unit is made of; they rise or repeat.  track: their rows of its track.
     squares: (n, 4), what each is cropped by.  pts: timestamp of the first one, if known, to find it fast.
+    side, still: of the view that results show; side 0 for none.
     """
 
     path: Path
@@ -30,6 +32,8 @@ class SourceFrames:
     track: FaceTrack
     squares: Tensor
     pts: int | None = None
+    side: int = 0
+    still: bool = False
 
 
 @attrs.frozen(eq=False)
@@ -39,6 +43,7 @@ class RenderUnit:
     start: first frame.  driving: motion of the driving clip, one row a frame, or of the result when there is nothing to carry over.
     source: the source's own motion, N = 1 or one row a frame.  identity: the portrait's, or the frames of a video to encode as it goes.
     carry: how the driving motion becomes the result's; None: it is the result's.  neutral: show the canonical face in the pose.
+    view: how a portrait is shown, if not as the animator shows it by itself.
     """
 
     start: int
@@ -47,40 +52,57 @@ class RenderUnit:
     identity: Record | SourceFrames
     carry: Carry | None = None
     neutral: bool = False
+    view: View | None = None
 
 
 @attrs.frozen(eq=False)
 class RenderedSpan:
-    """Crops of the result, (n, S, S, 3) uint8, and its motion, one row a frame."""
+    """Crops of the result, (n, S, S, 3) uint8, and its motion, one row a frame.
+
+    still: (n, h, w) uint8 over the crops, 255 where they are the source itself; None where that is not known.
+    """
 
     rgb: Tensor
     motion: Record
+    still: Tensor | None = None
     seconds: dict[str, float] = attrs.field(factory=dict)
 
 
 def render_span(worker: Worker, unit: RenderUnit) -> RenderedSpan:
     """Transfer motion once, then render in batches. Raises MediaError when frames of a source video cannot be read, RecordError for
     motions that cannot be mixed."""
-    animator, watch, parts = worker.animator, Stopwatch(), []
+    animator, watch, parts, rest = worker.animator, Stopwatch(), [], []
     with watch.stage("transfer"):
         moved = unit.driving if unit.carry is None else carry_over(worker, unit.source, unit.driving, unit.carry)
     still = None if isinstance(unit.identity, SourceFrames) else unit.identity.to(worker.device)
+    portrait = None if unit.view is None else unit.view.to(worker.device)
     for first in range(0, len(moved), worker.batch):
         driving = moved[first : first + worker.batch].to(worker.device)
         source = unit.source if len(unit.source) == 1 else unit.source[first : first + worker.batch]
-        identity = still
+        identity, view = still, portrait
         if isinstance(unit.identity, SourceFrames):
             frames, here = unit.identity, slice(first, first + len(driving))
             with watch.stage("decode"):
                 rgb = worker.frames.pick(frames.path, frames.rows[here], frames.pts if first == 0 else None)
             with watch.stage("encode"):
                 identity = encode_crops(worker, rgb, frames.track[here], frames.squares[here])
+                if frames.side:
+                    rows = frames.track[here], frames.squares[here]
+                    view = view_of(rgb, *rows, frames.side, frames.still, worker.device)
         with watch.stage("render"):
             own = source.to(worker.device)
-            shown = render_canonical(animator, identity, own, driving) if unit.neutral else animator.render(identity, own, driving)
-            parts.append(to_bytes(shown.rgb))
+            if unit.neutral:
+                rgb = render_canonical(animator, identity, own, driving).rgb
+            elif view is not None:
+                assert isinstance(animator, ViewAnimator), "checked by stages.view.viewing_of"
+                viewed = animator.render_view(identity, own, driving, view)
+                rgb = viewed.rgb
+                rest.append(to_bytes(viewed.still)[..., 0])
+            else:
+                rgb = animator.render(identity, own, driving).rgb
+            parts.append(to_bytes(rgb))
         worker.done(len(driving))
-    return RenderedSpan(torch.cat(parts), moved, watch.seconds)
+    return RenderedSpan(torch.cat(parts), moved, torch.cat(rest) if rest else None, watch.seconds)
 
 
 def render_canonical(animator: Animator, identity: object, source: Record, driving: Record) -> Frames:

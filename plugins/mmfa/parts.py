@@ -20,6 +20,10 @@ from mmfa_components.perception.landmarks import LandmarkRotation
 from mmfa_components.weights import load_into
 
 
+LARGEST_SIDE = 1024
+"""Of images with the portrait's own pixels: the flow, a quarter of 256 pixels a side, says no more."""
+
+
 @attrs.frozen
 class PartOptions:
     """Options of every MMFA part.
@@ -160,14 +164,28 @@ class Generator(_Part):
     def __init__(self, options: PartOptions, context: Context) -> None:
         super().__init__(options, context)
         self.network = self.load("generator", presets.generator(self.sizes))
+        self.largest_side = LARGEST_SIDE if self.sizes.source_skip else self.sizes.image
 
     def __call__(self, appearance: r.Appearance, motion: r.DenseMotion) -> r.Rendering:
         """Generate images of three sizes."""
+        with self.autocast():
+            return r.Rendering(*self.network(*self._seen(appearance, motion)))
+
+    def paint(self, appearance: r.Appearance, motion: r.DenseMotion, picture: Tensor, still: Tensor) -> Tensor:
+        """Images (N, 3, S, S) in [0, 1] with the source taken from a picture (1 or N, 3, S, S).
+
+        still: (N, 1, H, W), where it alone is shown.
+        """
+        seen = self._seen(appearance, motion)
+        with self.autocast():
+            image: Tensor = self.network.paint(*seen, picture.expand(len(still), -1, -1, -1), still)
+        return image
+
+    def _seen(self, appearance: r.Appearance, motion: r.DenseMotion) -> tuple[Tensor, ...]:
         count = motion.occlusion.shape[0]  # not len(): see DenseMotion
         volume = appearance.volume.expand(count, -1, -1, -1, -1)
         image = appearance.image.expand(count, -1, -1, -1)
-        with self.autocast():
-            return r.Rendering(*self.network(volume, motion.flow, motion.occlusion, motion.hint, image, motion.surface))
+        return volume, motion.flow, motion.occlusion, motion.hint, image, motion.surface
 
 
 class Discriminator(_Part):
