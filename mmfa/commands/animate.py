@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import attrs
 
-from mmfa.commands.results import named, output_settings, quoted, setting
+from mmfa.commands.results import named, output_settings, quoted, setting, side_setting
 from mmfa_components.command import EXIT_CODES, guarded
 from mmfa_components.errors import ConfigError, MMFAError
 from pipelines.config.schema import Plan
@@ -119,8 +119,7 @@ def settings_of(options: argparse.Namespace, sources: Sequence[str], driving: Se
         settings += [f"transfer.{name}={mode}" for name, mode in modes.items() if mode]
     if options.paste:
         settings.append("output.frame=paste")
-    if options.side is not None:
-        settings.append(setting("output.side", int(options.side) if options.side.isdecimal() else options.side))
+    settings += side_setting(options.side)
     for key, value in (
         ("face.select", options.face),
         ("face.smooth", options.smooth),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from mmfa.commands.results import named, output_settings, quoted, setting
+from mmfa.commands.results import named, output_settings, quoted, setting, side_setting
 from mmfa_components.command import EXIT_CODES, guarded
 from pipelines.run import GO_ON, add_run_options, carry_out
 
@@ -82,8 +82,7 @@ def settings_of(options: argparse.Namespace) -> list[str]:
         ]  # fmt: skip
     if options.paste:
         settings.append("output.frame=paste")
-    if options.side is not None:
-        settings.append(setting("output.side", int(options.side) if options.side.isdecimal() else options.side))
+    settings += side_setting(options.side)
     for key, value in (("face.select", options.face), ("engine.device", options.device)):
         if value is not None:
             settings.append(setting(key, value))

@@ -2,8 +2,9 @@
 
 Moved frames meet the picture around them at the border of the crop, and shoulders reach over it: if
 they turn with the head, collars tear. So the flow fades to rest towards the border and below the
-chin. How still a place is belongs to the *portrait*; the flow says what a place of a driven frame
-shows, so a chin that moves down is never cut, and hair, ears and neck are bent, not broken.
+chin. What the flow shows at a place of a driven frame decides: what lies below the portrait's chin
+stays where it is, and so does a place below it, unless the face has come there. So a chin that moves
+down is never cut, a head that tilts takes no shoulder along, and the neck is bent, not broken.
 """
 
 from __future__ import annotations
@@ -25,19 +26,23 @@ NEAR, FAR = 0.04, 0.27
 """Below the face, how far from it rest begins and is complete, as shares of the face's height."""
 ASIDE, BELOW = 0.05, 0.55
 """Cosines, from straight down, of directions from the face where rest is not known and is complete."""
+CLEAR = 0.16
+"""How far from the face a place shows nothing of the head that may not be cut, as a share of the face's height."""
 
 
 def still_map(points: Tensor, side: int = SIDE) -> Tensor:
-    """Where portraits are held still, (N, 1, side, side) in [0, 1]: 1 below the face, from the neck on.
+    """Where portraits are held still, (N, 2, side, side) in [0, 1].
+
+    The first map is 1 below the face, from the neck on; the second is 0 on the face, 1 away from it.
 
     points: (N, P, 2 or more), any landmarks that go around the face, in [-1, 1] over the crop.
     """
     place = grid_points((side, side), torch.device("cpu"))  # (side, side, 2)
-    rows = [_below(place, face.detach().float().cpu()[:, :2]) for face in points]
-    return torch.stack(rows)[:, None].to(points.device)
+    rows = [_maps(place, face.detach().float().cpu()[:, :2]) for face in points]
+    return torch.stack(rows).to(points.device)
 
 
-def _below(place: Tensor, face: Tensor) -> Tensor:
+def _maps(place: Tensor, face: Tensor) -> Tensor:
     low, high = face.amin(0), face.amax(0)
     middle, height = (low + high) / 2, (high - low)[1].clamp_min(1e-3)
     corners = torch.tensor(convex_hull(face))  # (V, 2), clockwise as seen
@@ -47,21 +52,24 @@ def _below(place: Tensor, face: Tensor) -> Tensor:
     distance = ((place[:, :, None] - corners) * outward).sum(-1).amax(-1)  # (side, side)
     away = place - middle
     down = away[..., 1] / away.norm(dim=-1).clamp_min(1e-6)
-    return _ramp(distance / height, NEAR, FAR) * _ramp(down, ASIDE, BELOW)
+    distance = distance / height
+    below = _ramp(distance, NEAR, FAR) * _ramp(down, ASIDE, BELOW)
+    return torch.stack([below, _ramp(distance, NEAR, CLEAR)])
 
 
 def held(where: Tensor, still: Tensor) -> Tensor:
     """How still each place of driven frames is, (N, 1, H, W) in [0, 1].
 
     where: (N, H, W, 2) in [-1, 1], the place of the portrait that a frame shows.
-    still: (1 or N, 1, h, w), of the portrait; with (1 or N, 0, h, w) nothing is held.
+    still: (1 or N, 2, h, w), of the portrait (see still_map); with (1 or N, 0, h, w) nothing is held.
     """
     if still.shape[1] == 0:
         return where.new_zeros(len(where), 1, *where.shape[1:3])
     still = still.to(where).expand(len(where), -1, -1, -1)
-    seen = functional.grid_sample(still, where, padding_mode="border", align_corners=False)
+    here = functional.interpolate(still[:, :1], where.shape[1:3], mode="bilinear", align_corners=False)
+    below, away = functional.grid_sample(still, where, padding_mode="border", align_corners=False).split(1, 1)
     edge = grid_points(tuple(where.shape[1:3]), where.device, where.dtype).abs().amax(-1)
-    return 1 - (1 - seen) * (1 - _ramp(edge, 1 - BORDER, 1 - RIM))
+    return 1 - (1 - below) * (1 - here * away) * (1 - _ramp(edge, 1 - BORDER, 1 - RIM))
 
 
 def eased(flow: Tensor, still: Tensor) -> Tensor:

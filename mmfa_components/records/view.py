@@ -13,8 +13,8 @@ class View(Record):
     """How a portrait is to be shown.
 
     rgb: (N, 3, S, S) float in [0, 1], the portrait's crop at the side of the result.
-    still: (N, 1, H, W) float in [0, 1] over that crop; 1 where the portrait stays as it is. With
-        (N, 0, H, W) all of it moves; else the border of the frame stays as it is, too.
+    still: (N, 2, H, W) float in [0, 1] over that crop, where the portrait stays as it is
+        (geometry.holding.still_map); with (N, 0, H, W) all of it moves.
     """
 
     rgb: Tensor = tensor("N", 3, "S", "S")
