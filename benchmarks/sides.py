@@ -3,7 +3,7 @@
   python -m benchmarks.sides CLIP ... -o FOLDER
 
 The first frame of every clip is the portrait, FRAMES others drive it; what comes out is compared with those frames at 512 pixels.
-LPIPS (alex) is of the whole square; ``detail`` is the energy of the finest band (a pixel less its 5-pixel Gaussian mean) over that
+LPIPS (alex) is of the whole square; ``detail`` is the energy of the finest band (a pixel less the mean of the 3 x 3 around it) over that
 of the real frame. Clips of fewer than 512 pixels a face's square are left out. Intervals are over clips (bootstrap, 95 %).
 """
 
@@ -17,7 +17,6 @@ import attrs
 import torch
 from torch import Tensor
 from torch.nn import functional
-from torchvision.transforms.v2.functional import gaussian_blur
 
 from mmfa_components.metrics.lpips import LPIPS
 from mmfa_components.registry import load_registry
@@ -42,7 +41,7 @@ def planes(rgb: Tensor) -> Tensor:
 
 def detail(image: Tensor) -> Tensor:
     """Energy of the finest band of images (n, 3, S, S), each."""
-    return (image - gaussian_blur(image, [5, 5])).square().mean((1, 2, 3))
+    return (image - functional.avg_pool2d(image, 3, 1, 1)).square().mean((1, 2, 3))
 
 
 def interval(values: Tensor) -> str:

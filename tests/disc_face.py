@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 
 from mmfa_components import records as r
+from mmfa_components.geometry.grid import grid_points
+from mmfa_components.geometry.holding import held
 from mmfa_components.geometry.rotations import euler_to_matrix
 from mmfa_components.hookspecs import hookimpl
 from mmfa_components.kinds import ComponentSpec, Context
@@ -132,10 +134,14 @@ class Tint(Record):
 
 @attrs.frozen
 class AnimatorOptions:
-    """fail_at: raise in the n-th call of render; 0: never.  slow: seconds a rendered batch takes at least."""
+    """fail_at: raise in the n-th call of render; 0: never.  slow: seconds a rendered batch takes at least.
+
+    largest: side of its largest results made of the portrait's own pixels; 0 for none.
+    """
 
     fail_at: int = 0
     slow: float = 0.0
+    largest: int = 0
 
 
 class Animator:
@@ -145,6 +151,7 @@ class Animator:
 
     def __init__(self, options: AnimatorOptions, context: Context) -> None:
         self.options, self.calls, self.encoded, self.decomposed = options, 0, 0, 0
+        self.largest_side = options.largest
 
     def _measure(self, crops: r.Frames) -> tuple[Tensor, ...]:
         rgb = crops.rgb
@@ -184,15 +191,25 @@ class Animator:
         if self.calls == self.options.fail_at:
             raise RuntimeError("the disc broke")
         time.sleep(self.options.slow)
+        return r.Frames(self._painted(identity, driving, SIDE))
+
+    def render_view(self, identity: Tint, source: r.Motion, driving: r.Motion, view: r.View) -> r.Viewed:
+        """Paint larger discs; what is held still is the portrait."""
+        at_rest = grid_points((SIDE, SIDE), driving.device).expand(len(driving), -1, -1, -1)
+        still, side = held(at_rest, view.still), view.rgb.shape[-1]
+        share = torch.nn.functional.interpolate(still, size=(side, side), mode="bilinear")
+        return r.Viewed(torch.lerp(self._painted(identity, driving, side), view.rgb.float(), share), still)
+
+    def _painted(self, identity: Tint, driving: r.Motion, side: int) -> Tensor:
         pictures = []
         tint = identity.tint.expand(len(driving), 1)
         for i in range(len(driving)):
-            base = torch.tensor(BACKGROUND)[:, None, None].repeat(1, SIDE, SIDE)
-            x, y = ((driving.translation[i, :2] + 1) * SIDE / 2).tolist()
+            base = torch.tensor(BACKGROUND)[:, None, None].repeat(1, side, side)
+            x, y = ((driving.translation[i, :2] + 1) * side / 2).tolist()
             nose = (float(driving.rotation[i, 0, 2]), float(driving.rotation[i, 1, 2]))
             smile = (float(driving.expression[i, 0]) - 0.2) / 0.5
-            pictures.append(_paint(base, x, y, float(driving.scale[i]) * SIDE / 2, nose, smile, float(tint[i, 0]) / 0.6))
-        return r.Frames(torch.stack(pictures).clamp(0, 1).to(driving.device))
+            pictures.append(_paint(base, x, y, float(driving.scale[i]) * side / 2, nose, smile, float(tint[i, 0]) / 0.6))
+        return torch.stack(pictures).clamp(0, 1).to(driving.device)
 
 
 @hookimpl

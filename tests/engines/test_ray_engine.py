@@ -52,8 +52,9 @@ def test_a_worker_with_a_gpu_has_one_thread_unless_told_otherwise(
 
 
 def test_results_are_those_of_the_in_process_engine(tmp_path: Path, media: Any, screen: Any) -> None:
-    """A portrait and a video as sources, pasted back, a smoothed track, spans that do not divide the clips."""
-    changes: dict[str, Any] = {"output": {"frame": "paste"}, "face": {"smooth": 0.2}}
+    """A portrait and a video as sources, pasted back with views of them, a smoothed track, spans that do not divide the clips."""
+    views = {"options": {"largest": 128}}
+    changes: dict[str, Any] = {"output": {"frame": "paste"}, "face": {"smooth": 0.2}, "animator": views}
     sources, clips = [media.red, media.video_source], [media.swing, media.short]
     one = disc_plan(tmp_path / "one", sources, clips, engine={"threads": 1, "span": 7}, **changes)
     assert run_plan(one, disc_registry(), screen.console).exit_code == 0, screen.text
@@ -82,7 +83,7 @@ def test_the_shipped_networks_give_the_same_bytes_too(tmp_path: Path, screen: An
     digests = []
     for name in ("in_process", "ray"):
         pipeline = Pipeline(
-            output=Output(folder=str(tmp_path / name), contact_sheet=""),
+            output=Output(folder=str(tmp_path / name), contact_sheet="", side=320),
             cache=Cache(folder=str(tmp_path / name / "cache")),
             engine=Engine(name=name, device="cpu", precision="float32", batch=2, span=2, threads=1, ray=Ray(cpus=1.0)),
         )
