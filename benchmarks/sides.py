@@ -13,7 +13,6 @@ import argparse
 import time
 from pathlib import Path
 
-import attrs
 import torch
 from torch import Tensor
 from torch.nn import functional

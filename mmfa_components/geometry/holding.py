@@ -18,10 +18,10 @@ from mmfa_components.geometry.hull import convex_hull
 
 SIDE = 64
 """Side of the maps."""
-BORDER = 0.24
+BORDER = 0.3
 """Width of the border over which frames come to rest, in units of half the crop's side."""
-RIM = 0.03
-"""How far from the border, in the same units, they are wholly at rest: a cell of the maps."""
+RIM = 0.06
+"""How far from the border, in the same units, they are wholly at rest: two cells of the maps."""
 NEAR, FAR = 0.04, 0.27
 """Below the face, how far from it rest begins and is complete, as shares of the face's height."""
 ASIDE, BELOW = 0.05, 0.55
@@ -85,4 +85,5 @@ def eased(flow: Tensor, still: Tensor) -> Tensor:
 def _ramp(x: Tensor, low: float, high: float) -> Tensor:
     """0 up to ``low``, 1 from ``high`` on, smooth between."""
     t = ((x - low) / (high - low)).clamp(0, 1)
-    return t * t * (3 - 2 * t)
+    smooth: Tensor = t * t * (3 - 2 * t)
+    return smooth

@@ -14,11 +14,11 @@ from mmfa_components import records as r
 from mmfa_components.geometry.shape import shape_of
 from mmfa_components.kinds import Context
 from mmfa_components.networks.blocks import channels_last
+from mmfa_components.networks.generators.multi_scale import MultiScaleGenerator
 from mmfa_components.networks.motion.sparse import relative_jacobian
 from mmfa_components.networks.norms import fold_norms
 from mmfa_components.perception.landmarks import LandmarkRotation
 from mmfa_components.weights import load_into
-
 
 LARGEST_SIDE = 1024
 """Of images with the portrait's own pixels: the flow, a quarter of 256 pixels a side, says no more."""
@@ -163,7 +163,7 @@ class Generator(_Part):
 
     def __init__(self, options: PartOptions, context: Context) -> None:
         super().__init__(options, context)
-        self.network = self.load("generator", presets.generator(self.sizes))
+        self.network: MultiScaleGenerator = self.load("generator", presets.generator(self.sizes))  # type: ignore[assignment]
         self.largest_side = LARGEST_SIDE if self.sizes.source_skip else self.sizes.image
 
     def __call__(self, appearance: r.Appearance, motion: r.DenseMotion) -> r.Rendering:

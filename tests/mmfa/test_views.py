@@ -115,7 +115,7 @@ def test_shoulders_and_border_are_the_portrait_itself(animator, hiker: Seen, yaw
     shown, loose = (animator.render_view(identity, own, turned(own, yaw, roll), v) for v in (view, free(hiker.large)))
     apart, before = ((s.rgb - hiker.large).abs().mean((0, 1)) * 255 for s in (shown, loose))
     band = torch.ones(400, 400, dtype=torch.bool)
-    band[16:-16, 16:-16] = False
+    band[12:-12, 12:-12] = False
     corners = torch.zeros(400, 400, dtype=torch.bool)
     corners[340:, :120] = corners[340:, 280:] = True
     for place in (band, corners):
