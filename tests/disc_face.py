@@ -134,14 +134,10 @@ class Tint(Record):
 
 @attrs.frozen
 class AnimatorOptions:
-    """fail_at: raise in the n-th call of render; 0: never.  slow: seconds a rendered batch takes at least.
-
-    largest: side of its largest results made of the portrait's own pixels; 0 for none.
-    """
+    """fail_at: raise in the n-th call of render; 0: never.  slow: seconds a rendered batch takes at least."""
 
     fail_at: int = 0
     slow: float = 0.0
-    largest: int = 0
 
 
 class Animator:
@@ -151,7 +147,6 @@ class Animator:
 
     def __init__(self, options: AnimatorOptions, context: Context) -> None:
         self.options, self.calls, self.encoded, self.decomposed = options, 0, 0, 0
-        self.largest_side = options.largest
 
     def _measure(self, crops: r.Frames) -> tuple[Tensor, ...]:
         rgb = crops.rgb
@@ -193,13 +188,6 @@ class Animator:
         time.sleep(self.options.slow)
         return r.Frames(self._painted(identity, driving, SIDE))
 
-    def render_view(self, identity: Tint, source: r.Motion, driving: r.Motion, view: r.View) -> r.Viewed:
-        """Paint larger discs; what is held still is the portrait."""
-        at_rest = grid_points((SIDE, SIDE), driving.device).expand(len(driving), -1, -1, -1)
-        still, side = held(at_rest, view.still), view.rgb.shape[-1]
-        share = torch.nn.functional.interpolate(still, size=(side, side), mode="bilinear")
-        return r.Viewed(torch.lerp(self._painted(identity, driving, side), view.rgb.float(), share), still)
-
     def _painted(self, identity: Tint, driving: r.Motion, side: int) -> Tensor:
         pictures = []
         tint = identity.tint.expand(len(driving), 1)
@@ -212,13 +200,27 @@ class Animator:
         return torch.stack(pictures).clamp(0, 1).to(driving.device)
 
 
+class DetailedAnimator(Animator):
+    """Paints larger discs, too, and holds the border of the portrait still."""
+
+    largest_side = 2 * SIDE
+
+    def render_view(self, identity: Tint, source: r.Motion, driving: r.Motion, view: r.View) -> r.Viewed:
+        """Paint larger discs; what is held still is the portrait."""
+        at_rest = grid_points((SIDE, SIDE), driving.device).expand(len(driving), -1, -1, -1)
+        still, side = held(at_rest, view.still), view.rgb.shape[-1]
+        share = torch.nn.functional.interpolate(still, size=(side, side), mode="bilinear")
+        return r.Viewed(torch.lerp(self._painted(identity, driving, side), view.rgb.float(), share), still)
+
+
 @hookimpl
 def mmfa_components() -> list[ComponentSpec]:
-    """Detector, landmarks and animator, all called "disc"."""
+    """Detector, landmarks and animator, all called "disc", and an animator with views."""
     return [
         ComponentSpec("face_detector", "disc", Detector, (r.Frames,), (r.FaceDetections,), DetectorOptions),
         ComponentSpec("landmark_detector", "disc", LandmarkDetector, (r.Frames, r.FaceRegions), (r.Landmarks,)),
         ComponentSpec("animator", "disc", Animator, (r.Frames, r.Landmarks), (Tint, r.Motion, r.Frames), AnimatorOptions),
+        ComponentSpec("animator", "disc_view", DetailedAnimator, (r.Frames, r.Landmarks), (Tint, r.Motion, r.Frames), AnimatorOptions),
     ]
 
 

@@ -176,10 +176,9 @@ class Generator(_Part):
 
         still: (N, 1, H, W), where it alone is shown.
         """
-        seen = self._seen(appearance, motion)
+        given = (*self._seen(appearance, motion), picture.expand(len(still), -1, -1, -1), still)
         with self.autocast():
-            image: Tensor = self.network.paint(*seen, picture.expand(len(still), -1, -1, -1), still)
-        return image
+            return self.network.paint(*given)
 
     def _seen(self, appearance: r.Appearance, motion: r.DenseMotion) -> tuple[Tensor, ...]:
         count = motion.occlusion.shape[0]  # not len(): see DenseMotion

@@ -14,6 +14,7 @@ from disc_media import HEIGHT, WIDTH, decompose_video, disc_plan
 
 from mmfa_components.errors import ConfigError
 from mmfa_components.registry import Registry
+from pipelines.config.schema import Part
 from pipelines.media import content_digest, open_video, probe, read_image, read_metadata
 from pipelines.runs.run import run_plan
 
@@ -259,7 +260,7 @@ def test_memory_held_does_not_grow_with_the_clip(
     assert 0 < largest <= 10
 
 
-DETAILED = {"animator": {"options": {"largest": 128}}}
+DETAILED: dict[str, Any] = {"animator": Part("disc_view")}
 
 
 def test_results_are_as_large_as_asked_for_and_their_keys_say_so(tmp_path: Path, media: Any, registry: Registry, screen: Any) -> None:

@@ -53,8 +53,7 @@ def test_a_worker_with_a_gpu_has_one_thread_unless_told_otherwise(
 
 def test_results_are_those_of_the_in_process_engine(tmp_path: Path, media: Any, screen: Any) -> None:
     """A portrait and a video as sources, pasted back with views of them, a smoothed track, spans that do not divide the clips."""
-    views = {"options": {"largest": 128}}
-    changes: dict[str, Any] = {"output": {"frame": "paste"}, "face": {"smooth": 0.2}, "animator": views}
+    changes: dict[str, Any] = {"output": {"frame": "paste"}, "face": {"smooth": 0.2}, "animator": Part("disc_view")}
     sources, clips = [media.red, media.video_source], [media.swing, media.short]
     one = disc_plan(tmp_path / "one", sources, clips, engine={"threads": 1, "span": 7}, **changes)
     assert run_plan(one, disc_registry(), screen.console).exit_code == 0, screen.text
