@@ -26,7 +26,7 @@ from pipelines.config.schema import Engine, Output, Pipeline
 from pipelines.engines.in_process import InProcessEngine
 from pipelines.media import write_image
 from pipelines.reports.grid import GridRow, draw_grid
-from pipelines.stages.encode import Portrait, StillUnit, encode_still
+from pipelines.stages.encode import Portrait, StillUnit, encode_still, with_view
 from pipelines.stages.paste import paste_crops
 from pipelines.stages.render import RenderUnit, render_span
 from pipelines.stages.view import viewing_of
@@ -75,7 +75,7 @@ def main() -> None:
     sums: dict[tuple[str, str], list[tuple[float, ...]]] = {}
     console = Console(width=160)
     for path in options.portraits:
-        portrait = next(iter(engine.map(encode_still, [StillUnit(path, pipeline.face, viewing=viewing)])))
+        portrait = with_view(next(iter(engine.map(encode_still, [StillUnit(path, pipeline.face)]))), viewing)
         band, low = regions(portrait)
         rows, made = [], {}
         for name, view in (("before", None), ("after", portrait.view)):

@@ -25,7 +25,7 @@ from pipelines.engines.in_process import InProcessEngine
 from pipelines.media import probe, write_image
 from pipelines.reports.grid import GridRow, draw_grid
 from pipelines.stages.crop import crop_frames
-from pipelines.stages.encode import StillUnit, encode_still
+from pipelines.stages.encode import StillUnit, encode_still, with_view
 from pipelines.stages.frames import to_bytes
 from pipelines.stages.render import RenderUnit, render_span
 from pipelines.stages.view import viewing_of
@@ -71,7 +71,8 @@ def main() -> None:
     for path in options.clips:
         frames = probe(path).frames or 2
         chosen = [round(1 + i * (frames - 2) / (FRAMES - 1)) for i in range(FRAMES)]
-        first, *others = engine.map(encode_still, [StillUnit(path, pipeline.face, n, viewing) for n in (0, *chosen)])
+        first, *others = engine.map(encode_still, [StillUnit(path, pipeline.face, n) for n in (0, *chosen)])
+        first = with_view(first, viewing)
         if float(first.square[2]) < SIDE * 0.8:
             print(f"{path.name}: left out, {float(first.square[2]):.0f} pixels")
             continue

@@ -69,7 +69,8 @@ def held(where: Tensor, still: Tensor) -> Tensor:
     here = functional.interpolate(still[:, :1], where.shape[1:3], mode="bilinear", align_corners=False)
     below, away = functional.grid_sample(still, where, padding_mode="border", align_corners=False).split(1, 1)
     edge = grid_points(tuple(where.shape[1:3]), where.device, where.dtype).abs().amax(-1)
-    return 1 - (1 - below) * (1 - here * away) * (1 - _ramp(edge, 1 - BORDER, 1 - RIM))
+    still = 1 - (1 - below) * (1 - here * away) * (1 - _ramp(edge, 1 - BORDER, 1 - RIM))
+    return still
 
 
 def eased(flow: Tensor, still: Tensor) -> Tensor:

@@ -104,9 +104,9 @@ class Output:
     folder: created when missing.  frame: "crop" writes the animator's own square, "paste" puts it back into the full-size source,
     with shoulders and border held still.  side: pixels of that square's side, or "source": as many as the source has there; "auto"
     is the animator's own for "crop", and the most it can make of the source for "paste".  codec: any encoder PyAV has.
-    quality: constant rate factor (lower is better).  audio: carry the driving clip's sound over.  contact_sheet: file name of the overview picture, "" for none.  report: file name of the run report.
-    overwrite: make results again even when nothing has changed.  mark: write "AI-generated" into a corner of every frame.
-    motion: leave the result's motion beside it as a motion file.
+    quality: constant rate factor (lower is better).  audio: carry the driving clip's sound over.  contact_sheet: file name of the
+    overview picture, "" for none.  report: file name of the run report.  overwrite: make results again even when nothing has
+    changed.  mark: write "AI-generated" into a corner of every frame.  motion: leave the result's motion beside it as a motion file.
     """
 
     folder: str = "outputs"

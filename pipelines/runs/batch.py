@@ -26,7 +26,7 @@ from pipelines.runs.progress import Progress
 from pipelines.runs.sealing import seal_of
 from pipelines.runs.sheet import choose_moments
 from pipelines.stages.clock import frames_shown, seconds_of
-from pipelines.stages.encode import Portrait
+from pipelines.stages.encode import Portrait, with_view
 from pipelines.stages.framing import made_up
 from pipelines.stages.motion_file import RecordRows, motion_beside, write_result_motion
 from pipelines.stages.references import References, find_references
@@ -131,12 +131,9 @@ class Batch:
 
     def _write(self, job: Job, report: JobReport, source: Portrait | Clip, clip: Clip) -> int:
         pipeline, output = self.plan.pipeline, self.plan.pipeline.output
-        radius = smoothing_radius(pipeline.face.smooth, float(clip.info.rate))
         kind = self.engine.facts.motion
-        wanted = job_reference(pipeline, job)
-        reference = find_references(clip.motion, clip.track, clip.framing.stretch, wanted, str(job.driving), kind, radius, clip.neutral)
-        report.reference, report.side = reference.main, self.side(source)
-        report.references = list(reference.frames) if len(reference.frames) > 1 else []
+        units = self.units(job, report, source, clip)
+        assert report.reference is not None
         moments = choose_moments(clip.motion, report.reference, kind)
         notes = {
             "key": report.key,
@@ -158,11 +155,21 @@ class Batch:
         )  # fmt: skip
         self.progress.start(f"{job.source.name} moved by {job.driving.name}", clip.frames)
         moved: list[Record] | None = [] if output.motion else None
-        report.seconds = write_film(self.engine, film, self._units(source, clip, reference, radius), source, output, moved, report.side)
+        report.seconds = write_film(self.engine, film, units, source, output, moved, report.side)
         if moved:
             rows = RecordRows(kind.record.concatenate(moved))
             write_result_motion(motion_beside(job.output), rows, times, info, self.engine.facts, source.square, job.driving.name)
         return clip.frames
+
+    def units(self, job: Job, report: JobReport, source: Portrait | Clip, clip: Clip) -> Iterator[RenderUnit]:
+        """What a job renders, span by span; the report gets its reference frames. Raises ConfigError for one that is not there."""
+        pipeline, kind = self.plan.pipeline, self.engine.facts.motion
+        radius = smoothing_radius(pipeline.face.smooth, float(clip.info.rate))
+        wanted = job_reference(pipeline, job)
+        reference = find_references(clip.motion, clip.track, clip.framing.stretch, wanted, str(job.driving), kind, radius, clip.neutral)
+        report.reference, report.side = reference.main, self.side(source)
+        report.references = list(reference.frames) if len(reference.frames) > 1 else []
+        return self._units(source, clip, reference, radius)
 
     def _units(self, source: Portrait | Clip, clip: Clip, reference: References, radius: int) -> Iterator[RenderUnit]:
         span, kind = self.plan.pipeline.engine.span, self.engine.facts.motion
@@ -214,7 +221,7 @@ class Batch:
         def make() -> Portrait:
             report = self.input(path)
             report.kind = "image"
-            portrait = self.preparation.portrait(path, face, report, self.viewing)
+            portrait = with_view(self.preparation.portrait(path, face, report), self.viewing)
             view = None if portrait.view is None else self.engine.keep(portrait.view)
             return attrs.evolve(portrait, identity=self.engine.keep(portrait.identity), view=view)
 

@@ -73,10 +73,10 @@ class Preparation:
     def __init__(self, engine: Engine, store: Store, progress: Progress, span: int) -> None:
         self.engine, self.store, self.progress, self.span = engine, store, progress, span
 
-    def portrait(self, path: Path, face: Face, report: InputReport, viewing: Viewing | None = None) -> Portrait:
-        """Encode a portrait, with a view of it if wanted. Raises MediaError or NoFaceError."""
+    def portrait(self, path: Path, face: Face, report: InputReport) -> Portrait:
+        """Encode a portrait. Raises MediaError or NoFaceError."""
         self.progress.start(f"encode {path.name}", 1)
-        portrait = next(iter(self.engine.map(encode_still, [StillUnit(path, face, viewing=viewing)])))
+        portrait = next(iter(self.engine.map(encode_still, [StillUnit(path, face)])))
         report.frames = 1
         report.seconds = dict(portrait.seconds)
         return portrait
@@ -90,6 +90,10 @@ class Preparation:
             raise MediaError("is a pickle, which is not read here", where=str(path), fix=fix)
         info = probe(path)
         require_video(info)
+        return self.followed(path, info, face, report)
+
+    def followed(self, path: Path, info: MediaInfo, face: Face, report: InputReport) -> Clip:
+        """As ``clip``, of a video that was looked at, or of frames that the workers hold in memory. Raises NoFaceError."""
         watch = Stopwatch()
         track, times = self._track(path, info, face, report, watch)
         placeable = issubclass(self.engine.facts.motion.record, Motion)  # its motion can be told in another square's units

@@ -19,21 +19,24 @@ from pipelines.stages.view import Viewing, view_of
 from pipelines.stages.worker import Stopwatch, Worker
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class StillUnit:
-    """A portrait to encode: a picture, or one frame of a video, counted from 0. viewing: a view of it is wanted, too."""
+    """A portrait to encode: a picture, or one frame of a video, counted from 0.
+
+    rgb: (H, W, 3) uint8, the picture itself where it is in memory; ``path`` then only names it.
+    """
 
     path: Path
     face: Face
     frame: int | None = None
-    viewing: Viewing | None = None
+    rgb: Tensor | None = None
 
 
 @attrs.frozen(eq=False)
 class Portrait:
     """A portrait made ready: ``rgb`` (H, W, 3) uint8 with transparency over white, its face, crop square (4,), motion and identity.
 
-    notes: what was decided about the picture, in words.  view: how results show it, if that was wanted.
+    notes: what was decided about the picture, in words.  view: how results show it, if not as the animator does by itself (with_view).
     """
 
     rgb: Tensor
@@ -51,7 +54,9 @@ def encode_still(worker: Worker, unit: StillUnit) -> Portrait:
     animator, watch = worker.animator, Stopwatch()
     with watch.stage("decode"):
         notes = []
-        if unit.frame is None:
+        if unit.rgb is not None:
+            rgb = unit.rgb
+        elif unit.frame is None:
             image = read_image(unit.path)
             rgb = opaque(image)
             if image.reduced > 1:
@@ -68,11 +73,16 @@ def encode_still(worker: Worker, unit: StillUnit) -> Portrait:
         landmarks = crop_landmarks(track, square, animator.crop_size, worker.device)
         motion = plain(animator.decompose(crops, landmarks), worker.motion)
         identity = animator.encode(crops, landmarks)
-        view, wanted = None, unit.viewing
-        if wanted is not None:
-            view = view_of(rgb[None], track, square, wanted.side(square), wanted.still, worker.device).to("cpu")
     told = tuple(f"{unit.path.name}: {n}" for n in notes)
-    return Portrait(rgb, track, square, motion, identity.to("cpu"), watch.seconds, told, view)
+    return Portrait(rgb, track, square, motion, identity.to("cpu"), watch.seconds, told)
+
+
+def with_view(portrait: Portrait, viewing: Viewing | None) -> Portrait:
+    """The portrait with a view of it, on the CPU: the same bits wherever the work runs."""
+    if viewing is None:
+        return portrait
+    given = portrait.rgb[None], portrait.track, portrait.square, viewing.side(portrait.square), viewing.still
+    return attrs.evolve(portrait, view=view_of(*given, torch.device("cpu")))
 
 
 def opaque(image: StillImage) -> Tensor:
