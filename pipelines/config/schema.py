@@ -111,9 +111,9 @@ class Output:
 
     folder: str = "outputs"
     frame: Literal["crop", "paste"] = "crop"
-    side: str | int = attrs.field(default="auto", validator=_check_side)
     codec: str = "libx264"
     quality: int = attrs.field(default=18, validator=[ge(0), le(63)])
+    side: str | int = attrs.field(default="auto", validator=_check_side)
     audio: bool = True
     contact_sheet: str = "contact_sheet.png"
     report: str = "report.json"
