@@ -113,9 +113,10 @@ class EditBatch(Batch):
         moments = choose_moments(RecordRows(plain), 0, facts.motion) if line.frames > 1 else [0]
         leader = work.followers[""].clip if "" in work.followers else None
         notes = {
-            "key": report.key, "frames": line.frames, "side": report.side, "reference": report.reference,
+            "key": report.key, "frames": line.frames, "reference": report.reference,
             "lost": report.lost, "bridged": report.bridged,
             "moments": moments, "source_square": squares_text(first_square(work.source)[None])[0],
+            **({"side": report.side} if self.viewing is not None else {}),
             **({"source_shown": work.shown[moments].tolist()} if isinstance(work.source, Clip) else {}),
             **({"driving_squares": squares_text(leader.framing.squares[moments])} if isinstance(leader, Clip) else {}),
         }  # fmt: skip

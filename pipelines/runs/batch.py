@@ -98,7 +98,7 @@ class Batch:
             return False
         report.status, report.frames = "skipped", int(notes.get("frames", 0))
         report.lost, report.bridged, report.reference = notes.get("lost", []), notes.get("bridged", []), notes.get("reference")
-        report.side = notes.get("side", 0)
+        report.side = notes.get("side", self.engine.facts.crop_size)
         self.progress.job_done(f"up to date: {job.output}")
         return True
 
@@ -138,7 +138,7 @@ class Batch:
         notes = {
             "key": report.key,
             "frames": clip.frames,
-            "side": report.side,
+            **({"side": report.side} if self.viewing is not None else {}),
             "reference": report.reference,
             "lost": report.lost,
             "bridged": report.bridged,
