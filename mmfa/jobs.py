@@ -61,7 +61,7 @@ class HeldBatch(Batch):
 
     def source(self, path: Path, face: Face) -> encode.Portrait | Clip:
         """See Batch."""
-        return self.portrait
+        return encode.with_view(self.portrait, self.viewing)
 
     def frames(self) -> Iterator[Tensor]:
         """The frames of the result, (H, W, 3) uint8, rendered as they are asked for.
@@ -69,11 +69,11 @@ class HeldBatch(Batch):
         Raises ConfigError at once for a reference frame that is not there.
         """
         job, report = self.only
-        output = self.plan.pipeline.output
-        width, height = size_of(self.portrait, output, self.engine.facts.crop_size)
+        portrait, output = encode.with_view(self.portrait, self.viewing), self.plan.pipeline.output
+        width, height = size_of(portrait, output, self.side(portrait))
         length = min(self.plan.pipeline.engine.span, max(LEAST, PIXELS // (width * height)))
-        units = self.units(job, report, self.portrait, self.driving, length)
-        parts = finished_frames(self.engine, units, self.portrait, output, Stopwatch())
+        units = self.units(job, report, portrait, self.driving, length)
+        parts = finished_frames(self.engine, units, portrait, output, Stopwatch())
         return (frame for part in parts for frame in part)
 
     def write(self) -> Path:

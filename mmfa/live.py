@@ -16,10 +16,11 @@ from pipelines.config.schema import Face, Output
 from pipelines.engines.in_process import InProcessEngine
 from pipelines.runs.film import finished_frames
 from pipelines.runs.job_keys import write_notes
-from pipelines.stages.encode import Portrait
+from pipelines.stages.encode import Portrait, with_view
 from pipelines.stages.live import LiveUnit, live_motion, live_state
 from pipelines.stages.render import RenderUnit
 from pipelines.stages.transfer import Carry
+from pipelines.stages.view import viewing_of
 from pipelines.stages.worker import Stopwatch
 
 EXPRESSION = Tuning(3.0, 1.0)
@@ -51,7 +52,10 @@ class Live:
             attrs.evolve(face, select="largest"),
             output,
         )
-        self._portrait = attrs.evolve(portrait, identity=portrait.identity.to(engine.worker.device))
+        shown = with_view(portrait, viewing_of(output, engine.facts))
+        device = engine.worker.device
+        view = None if shown.view is None else shown.view.to(device)
+        self._portrait = attrs.evolve(shown, identity=portrait.identity.to(device), view=view)
         self._modes = {name: Mode(origin) for name, origin in modes.items()}
         feature = engine.facts.motion.feature
         self._filter: OneEuro[Record] = OneEuro({feature: EXPRESSION} if feature else {}, steady)
@@ -116,6 +120,8 @@ class Live:
 
     def _unit(self) -> RenderUnit:
         own, identity = self._portrait.motion, self._portrait.identity
+        view = self._portrait.view
         if self._motion is None or self._reference is None:
-            return RenderUnit(0, own, own, identity)
-        return RenderUnit(0, self._motion, own, identity, Carry(self._reference, self._modes))
+            return RenderUnit(0, own, own, identity, view=view)
+        carry = Carry(self._reference, self._modes)
+        return RenderUnit(0, self._motion, own, identity, carry, view=view)

@@ -34,6 +34,7 @@ from pipelines.runs.progress import Progress
 from pipelines.stages import encode
 from pipelines.stages.render import RenderUnit
 from pipelines.stages.store import Store
+from pipelines.stages.view import viewing_of
 from pipelines.stages.worker import Stopwatch
 
 
@@ -311,6 +312,7 @@ class Predictor:
             del known[held.path]
 
     def _shown(self, portrait: Portrait, motion: Record, output: Output) -> Iterator[Array]:
-        units = [RenderUnit(0, motion, portrait.encoded.motion, portrait.encoded.identity)]
-        parts = finished_frames(self._engine, units, portrait.encoded, output, Stopwatch())
+        shown = encode.with_view(portrait.encoded, viewing_of(output, self._engine.facts))
+        units = [RenderUnit(0, motion, shown.motion, shown.identity, view=shown.view)]
+        parts = finished_frames(self._engine, units, shown, output, Stopwatch())
         return (frame.numpy() for part in parts for frame in part)

@@ -218,6 +218,21 @@ class NeutralAnimator(Protocol):
         ...
 
 
+@runtime_checkable
+class ViewAnimator(Protocol):
+    """What an animator may do besides: hold parts of a portrait still, and show its own pixels at larger sides.
+
+    It moves the portrait by a flow, which ``geometry.holding`` brings to rest where that is wanted. ``largest_side``: of the
+    frames it can make; ``crop_size`` when only parts are held still, 0 when it can do neither as it is built.
+    """
+
+    largest_side: int
+
+    def render_view(self, identity: Any, source: Any, driving: Any, view: r.View) -> r.Viewed:
+        """As ``render``, at the side S of ``view``, a View of the portrait with N = 1 or N = frames; how still each place is."""
+        ...
+
+
 @attrs.frozen
 class MetricFacts:
     """What every table says of a metric.

@@ -13,8 +13,8 @@ import torch
 
 from mmfa_components.errors import MMFAError
 from mmfa_components.geometry.transfer import Mode, transfer_motion
-from mmfa_components.kinds import Animator, ComponentSpec, Context, OwnTransfer
-from mmfa_components.records import Frames, Landmarks, MotionKind, Record
+from mmfa_components.kinds import Animator, ComponentSpec, Context, OwnTransfer, ViewAnimator
+from mmfa_components.records import Frames, Landmarks, MotionKind, Record, View
 
 CLOSE = 1e-3
 """Largest difference of records between a batch and its rows, relative to their size; images may differ by twice that."""
@@ -108,6 +108,21 @@ def _faults(animator: Animator, kind: MotionKind, crops: Frames, landmarks: Land
         yield "the relative transfer of a clip that stands still changes the source"
 
 
+def _views(animator: ViewAnimator, identity: Record, own: Record, motion: Record, crops: Frames) -> Iterator[str]:
+    """Of results with the portrait's own pixels: their side, and that what is held still is the portrait."""
+    side = animator.largest_side
+    picture = torch.nn.functional.interpolate(crops.rgb[:1], size=(side, side), mode="bicubic").clamp(0, 1)
+    for still in (picture.new_zeros(1, 0, 1, 1), picture.new_ones(1, 2, 4, 4)):
+        shown = animator.render_view(identity, own, motion, View(picture, still))
+        if tuple(shown.rgb.shape) != (len(motion), 3, side, side):
+            yield f"render_view at its largest side {side} gives {tuple(shown.rgb.shape)}"
+            return
+        if bool((shown.still.amin() < still.amin() - CLOSE) if still.numel() else (shown.still.amax() > CLOSE)):
+            yield "render_view does not hold still what the view says, or holds still what it does not"
+    if float((shown.rgb - picture).abs().max()) > 0.02:
+        yield "render_view of a portrait that is held still is not that portrait"
+
+
 def _rendering(animator: Animator, identity: Record, motion: Record, crops: Frames, least_psnr: float) -> Iterator[str]:
     size = crops.rgb.shape[-1]
     one, own = identity[:1], motion[:1]
@@ -130,6 +145,8 @@ def _rendering(animator: Animator, identity: Record, motion: Record, crops: Fram
     psnr = float(-10 * error.log10().max())
     if psnr < least_psnr:
         yield f"an unmoved portrait comes back with {psnr:.1f} dB, {least_psnr:g} are wanted"
+    if isinstance(animator, ViewAnimator) and animator.largest_side:
+        yield from _views(animator, one, own, motion, crops)
 
 
 def _plain_data(name: str, record: Record, crops: Frames) -> Iterator[str]:

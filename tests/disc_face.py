@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 
 from mmfa_components import records as r
+from mmfa_components.geometry.grid import grid_points
+from mmfa_components.geometry.holding import held
 from mmfa_components.geometry.rotations import euler_to_matrix
 from mmfa_components.hookspecs import hookimpl
 from mmfa_components.kinds import ComponentSpec, Context
@@ -184,24 +186,41 @@ class Animator:
         if self.calls == self.options.fail_at:
             raise RuntimeError("the disc broke")
         time.sleep(self.options.slow)
+        return r.Frames(self._painted(identity, driving, SIDE))
+
+    def _painted(self, identity: Tint, driving: r.Motion, side: int) -> Tensor:
         pictures = []
         tint = identity.tint.expand(len(driving), 1)
         for i in range(len(driving)):
-            base = torch.tensor(BACKGROUND)[:, None, None].repeat(1, SIDE, SIDE)
-            x, y = ((driving.translation[i, :2] + 1) * SIDE / 2).tolist()
+            base = torch.tensor(BACKGROUND)[:, None, None].repeat(1, side, side)
+            x, y = ((driving.translation[i, :2] + 1) * side / 2).tolist()
             nose = (float(driving.rotation[i, 0, 2]), float(driving.rotation[i, 1, 2]))
             smile = (float(driving.expression[i, 0]) - 0.2) / 0.5
-            pictures.append(_paint(base, x, y, float(driving.scale[i]) * SIDE / 2, nose, smile, float(tint[i, 0]) / 0.6))
-        return r.Frames(torch.stack(pictures).clamp(0, 1).to(driving.device))
+            pictures.append(_paint(base, x, y, float(driving.scale[i]) * side / 2, nose, smile, float(tint[i, 0]) / 0.6))
+        return torch.stack(pictures).clamp(0, 1).to(driving.device)
+
+
+class DetailedAnimator(Animator):
+    """Paints larger discs, too, and holds the border of the portrait still."""
+
+    largest_side = 2 * SIDE
+
+    def render_view(self, identity: Tint, source: r.Motion, driving: r.Motion, view: r.View) -> r.Viewed:
+        """Paint larger discs; what is held still is the portrait."""
+        at_rest = grid_points((SIDE, SIDE), driving.device).expand(len(driving), -1, -1, -1)
+        still, side = held(at_rest, view.still), view.rgb.shape[-1]
+        share = torch.nn.functional.interpolate(still, size=(side, side), mode="bilinear")
+        return r.Viewed(torch.lerp(self._painted(identity, driving, side), view.rgb.float(), share), still)
 
 
 @hookimpl
 def mmfa_components() -> list[ComponentSpec]:
-    """Detector, landmarks and animator, all called "disc"."""
+    """Detector, landmarks and animator, all called "disc", and an animator with views."""
     return [
         ComponentSpec("face_detector", "disc", Detector, (r.Frames,), (r.FaceDetections,), DetectorOptions),
         ComponentSpec("landmark_detector", "disc", LandmarkDetector, (r.Frames, r.FaceRegions), (r.Landmarks,)),
         ComponentSpec("animator", "disc", Animator, (r.Frames, r.Landmarks), (Tint, r.Motion, r.Frames), AnimatorOptions),
+        ComponentSpec("animator", "disc_view", DetailedAnimator, (r.Frames, r.Landmarks), (Tint, r.Motion, r.Frames), AnimatorOptions),
     ]
 
 

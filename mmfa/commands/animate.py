@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import attrs
 
-from mmfa.commands.results import named, output_settings, quoted, setting
+from mmfa.commands.results import named, output_settings, quoted, setting, side_setting
 from mmfa_components.command import EXIT_CODES, guarded
 from mmfa_components.errors import ConfigError, MMFAError
 from pipelines.config.schema import Plan
@@ -42,6 +42,8 @@ def parser(prog: str = PROG, add_help: bool = True) -> argparse.ArgumentParser:
     parser.add_argument("-d", "--driving", nargs="+", default=[], metavar="FILE", help="driving files, instead of DRIVING")
     out_help = "file (.mp4, .mov, .mkv, .webm, .gif, .webp; .png for a picture) or folder (default: outputs)"
     parser.add_argument("-o", "--output", default="", metavar="OUT", help=out_help)
+    side_help = 'pixels of a side of the face\'s square, such as 512, or "source": as many as the portrait has'
+    parser.add_argument("--side", metavar="N", help=side_help)
     parser.add_argument("--paste", action="store_true", help="put the face back into the whole picture (default: the square around it)")
     modes = ("relative", "absolute", "source")
     pose_help = "head pose: relative to the portrait's own (default), absolute as in the clip, or the source's own, unchanged"
@@ -117,6 +119,7 @@ def settings_of(options: argparse.Namespace, sources: Sequence[str], driving: Se
         settings += [f"transfer.{name}={mode}" for name, mode in modes.items() if mode]
     if options.paste:
         settings.append("output.frame=paste")
+    settings += side_setting(options.side)
     for key, value in (
         ("face.select", options.face),
         ("face.smooth", options.smooth),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from mmfa.commands.results import named, output_settings, quoted, setting
+from mmfa.commands.results import named, output_settings, quoted, setting, side_setting
 from mmfa_components.command import EXIT_CODES, guarded
 from pipelines.run import GO_ON, add_run_options, carry_out
 
@@ -40,6 +40,8 @@ def parser(prog: str = PROG, add_help: bool = True) -> argparse.ArgumentParser:
         parser.add_argument(f"--{name}", type=float, default=0.0, metavar="N", help=f"added to the portrait's own: {text}")
     parser.add_argument("--expression", default="", metavar="FILE", help="take the expression of this picture or video")
     parser.add_argument("--amount", type=float, default=1.0, metavar="N", help="how strongly, 1 is as it is there (default)")
+    side_help = 'pixels of a side of the face\'s square, such as 512, or "source": as many as the portrait has'
+    parser.add_argument("--side", metavar="N", help=side_help)
     parser.add_argument("--paste", action="store_true", help="put the face back into the whole picture (default: the square around it)")
     parser.add_argument("--face", type=int, metavar="N", help="which of several faces, 0 is the leftmost (default: the largest)")
     parser.add_argument("--mark", action="store_true", help='write "AI-generated" into a corner')
@@ -80,6 +82,7 @@ def settings_of(options: argparse.Namespace) -> list[str]:
         ]  # fmt: skip
     if options.paste:
         settings.append("output.frame=paste")
+    settings += side_setting(options.side)
     for key, value in (("face.select", options.face), ("engine.device", options.device)):
         if value is not None:
             settings.append(setting(key, value))

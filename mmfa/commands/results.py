@@ -26,6 +26,11 @@ def setting(key: str, value: object) -> str:
     return f"{key}={json.dumps(value, ensure_ascii=False)}"
 
 
+def side_setting(side: str | None) -> list[str]:
+    """``--side`` as settings."""
+    return [] if side is None else [setting("output.side", int(side) if side.isdecimal() else side)]
+
+
 def is_file_name(out: str) -> bool:
     """Whether ``-o`` names a file. Raises ConfigError for a kind of file that cannot be written."""
     suffix = Path(out).suffix.lower()

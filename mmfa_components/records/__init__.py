@@ -29,6 +29,7 @@ from mmfa_components.records.perception import (
 )
 from mmfa_components.records.synthesis import DenseMotion, Rendering, Scores
 from mmfa_components.records.timing import Timestamps
+from mmfa_components.records.view import View, Viewed
 
 __all__ = [
     "ADDED",
@@ -67,6 +68,8 @@ __all__ = [
     "Scores",
     "Term",
     "Timestamps",
+    "View",
+    "Viewed",
     "motion_kind_of",
     "tensor",
 ]  # fmt: skip

@@ -13,6 +13,8 @@ from pipelines.config.places import CACHE, cache_folder
 TransferMode = Literal["relative", "absolute", "source"]
 
 
+LEAST_SIDE = 64
+"""Least side of a result in pixels."""
 REST, KIND = "mmfa_rest", "mmfa_kind"
 """Metadata of a dict field that takes the keys of its table which no other field names, and of one that names a component."""
 
@@ -90,21 +92,28 @@ class Transfer:
         return self.fields.get(field, self.default)
 
 
+def _check_side(instance: Any, attribute: Any, value: str | int) -> None:
+    if value not in ("auto", "source") and (isinstance(value, str) or value < LEAST_SIDE or value % 2):
+        raise ValueError(f'must be "auto", "source" or an even number of pixels from {LEAST_SIDE} on, not {value!r}')
+
+
 @attrs.frozen
 class Output:
     """What is written where.
 
-    folder: created when missing.  frame: "crop" writes the animator's own square, "paste" puts it back into the full-size source
-    with a feathered mask.  codec: any encoder PyAV has.  quality: constant rate factor (lower is better).  audio: carry the
-    driving clip's sound over.  contact_sheet: file name of the overview picture, "" for none.  report: file name of the run report.
-    overwrite: make results again even when nothing has changed.  mark: write "AI-generated" into a corner of every frame.
-    motion: leave the result's motion beside it as a motion file.
+    folder: created when missing.  frame: "crop" writes the animator's own square, "paste" puts it back into the full-size source,
+    with shoulders and border held still.  side: pixels of that square's side, or "source": as many as the source has there; "auto"
+    is the animator's own for "crop", and the most it can make of the source for "paste".  codec: any encoder PyAV has.
+    quality: constant rate factor (lower is better).  audio: carry the driving clip's sound over.  contact_sheet: file name of the
+    overview picture, "" for none.  report: file name of the run report.  overwrite: make results again even when nothing has
+    changed.  mark: write "AI-generated" into a corner of every frame.  motion: leave the result's motion beside it as a motion file.
     """
 
     folder: str = "outputs"
     frame: Literal["crop", "paste"] = "crop"
     codec: str = "libx264"
     quality: int = attrs.field(default=18, validator=[ge(0), le(63)])
+    side: str | int = attrs.field(default="auto", validator=_check_side)
     audio: bool = True
     contact_sheet: str = "contact_sheet.png"
     report: str = "report.json"

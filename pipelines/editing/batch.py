@@ -105,6 +105,7 @@ class EditBatch(Batch):
 
     def _make(self, job: EditJob, report: JobReport, work: _Work) -> int:
         output, facts, line = self.plan.pipeline.output, self.engine.facts, work.line
+        report.side = self.side(work.source)
         units = list(self._edited(work))
         whole = type(units[0].driving).concatenate([unit.driving for unit in units])
         plain = whole.plain(facts.motion.record)
@@ -112,8 +113,10 @@ class EditBatch(Batch):
         moments = choose_moments(RecordRows(plain), 0, facts.motion) if line.frames > 1 else [0]
         leader = work.followers[""].clip if "" in work.followers else None
         notes = {
-            "key": report.key, "frames": line.frames, "reference": report.reference, "lost": report.lost, "bridged": report.bridged,
+            "key": report.key, "frames": line.frames, "reference": report.reference,
+            "lost": report.lost, "bridged": report.bridged,
             "moments": moments, "source_square": squares_text(first_square(work.source)[None])[0],
+            **({"side": report.side} if self.viewing is not None else {}),
             **({"source_shown": work.shown[moments].tolist()} if isinstance(work.source, Clip) else {}),
             **({"driving_squares": squares_text(leader.framing.squares[moments])} if isinstance(leader, Clip) else {}),
         }  # fmt: skip
@@ -126,7 +129,7 @@ class EditBatch(Batch):
         else:
             sound = line.sound if output.audio else None
             film = Film(job.output, line.info.time_base, line.info.rate, line.times, sound, metadata, seal, report.warnings.append)
-            report.seconds = write_film(self.engine, film, units, work.source, output)
+            report.seconds = write_film(self.engine, film, units, work.source, output, side=report.side)
         if output.motion:
             times = RecordRows(Timestamps(line.pts.long()))
             write_result_motion(motion_beside(job.output), RecordRows(whole), times, line.info, facts, work.source.square, job.source.name)
@@ -142,8 +145,10 @@ class EditBatch(Batch):
             if self.space is not None:
                 motion = self.space.shift(motion, self._plan.motion.latent, kind)
             source = work.source
-            identity: Any = source.identity if isinstance(source, Portrait) else source_frames(source, work.shown[start:stop])
-            yield RenderUnit(start, motion, own, identity)
+            if isinstance(source, Portrait):
+                yield RenderUnit(start, motion, own, source.identity, view=source.view)
+            else:
+                yield RenderUnit(start, motion, own, source_frames(source, work.shown[start:stop], self.viewing))
 
     def _other(self, path: Path, face: Face) -> Source:
         """A clip, motion file or picture that attributes are taken from; its face is the largest whatever the job's choice."""

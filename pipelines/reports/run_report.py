@@ -65,7 +65,8 @@ class InputReport:
 class JobReport:
     """One result. ``key`` stands for everything that determines its bytes; ``seconds`` by stage overlap, ``wall`` does not.
 
-    reference: the driving clip's reference frame.  references: one for each shot and person, in order, where there are several.
+    reference: the driving clip's reference frame.  references: one for each shot and person, in order, where there are several.  side: pixels
+    of a side of the face's square.
     """
 
     name: str
@@ -84,6 +85,7 @@ class JobReport:
     bridged: list[str] = attrs.field(factory=list)
     warnings: list[str] = attrs.field(factory=list)
     error: ErrorReport | None = None
+    side: int = 0
 
 
 @attrs.define

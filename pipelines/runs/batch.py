@@ -26,12 +26,13 @@ from pipelines.runs.progress import Progress
 from pipelines.runs.sealing import seal_of
 from pipelines.runs.sheet import choose_moments
 from pipelines.stages.clock import frames_shown, seconds_of
-from pipelines.stages.encode import Portrait
+from pipelines.stages.encode import Portrait, with_view
 from pipelines.stages.framing import made_up
 from pipelines.stages.motion_file import RecordRows, motion_beside, write_result_motion
 from pipelines.stages.references import References, find_references
 from pipelines.stages.render import RenderUnit
 from pipelines.stages.transfer import Carry, modes_of, read_motion, smoothing_radius
+from pipelines.stages.view import Viewing, viewing_of
 from pipelines.stages.worker import Stopped
 
 
@@ -51,8 +52,11 @@ class Batch:
     _clips: Once[tuple[Path, str | int], Clip] = attrs.field(factory=Once)
     _portraits: Once[tuple[Path, str | int], Portrait] = attrs.field(factory=Once)
     _uses: Uses[tuple[Path, str | int]] = attrs.field(init=False)
+    viewing: Viewing | None = attrs.field(init=False)
+    """How results show their sources. Raises ConfigError when the animator cannot do what the output table asks."""
 
     def __attrs_post_init__(self) -> None:
+        self.viewing = viewing_of(self.plan.pipeline.output, self.engine.facts)
         self._uses = Uses([self.source_key(job) for job in self.plan.jobs])
 
     def run(self) -> None:
@@ -94,6 +98,7 @@ class Batch:
             return False
         report.status, report.frames = "skipped", int(notes.get("frames", 0))
         report.lost, report.bridged, report.reference = notes.get("lost", []), notes.get("bridged", []), notes.get("reference")
+        report.side = notes.get("side", self.engine.facts.crop_size)
         self.progress.job_done(f"up to date: {job.output}")
         return True
 
@@ -133,6 +138,7 @@ class Batch:
         notes = {
             "key": report.key,
             "frames": clip.frames,
+            **({"side": report.side} if self.viewing is not None else {}),
             "reference": report.reference,
             "lost": report.lost,
             "bridged": report.bridged,
@@ -154,7 +160,7 @@ class Batch:
         )
         self.progress.start(f"{job.source.name} moved by {job.driving.name}", clip.frames)
         moved: list[Record] | None = [] if output.motion else None
-        report.seconds = write_film(self.engine, film, units, source, output, moved)
+        report.seconds = write_film(self.engine, film, units, source, output, moved, report.side)
         if moved:
             rows = RecordRows(kind.record.concatenate(moved))
             write_result_motion(motion_beside(job.output), rows, times, info, self.engine.facts, source.square, job.driving.name)
@@ -171,7 +177,7 @@ class Batch:
         radius = smoothing_radius(pipeline.face.smooth, float(clip.info.rate))
         wanted = job_reference(pipeline, job)
         reference = find_references(clip.motion, clip.track, clip.framing.stretch, wanted, str(job.driving), kind, radius, clip.neutral)
-        report.reference = reference.main
+        report.reference, report.side = reference.main, self.side(source)
         report.references = list(reference.frames) if len(reference.frames) > 1 else []
         return self._units(source, clip, reference, radius, length)
 
@@ -187,9 +193,15 @@ class Batch:
             if isinstance(source, Clip):
                 own_radius = smoothing_radius(self.plan.pipeline.face.smooth, float(source.info.rate))
                 rows = shown[start:stop]
-                yield RenderUnit(start, driving, source.own_motion(rows, kind, own_radius), source_frames(source, rows), carry)
+                frames = source_frames(source, rows, self.viewing)
+                yield RenderUnit(start, driving, source.own_motion(rows, kind, own_radius), frames, carry)
             else:
-                yield RenderUnit(start, driving, source.motion, source.identity, carry)
+                yield RenderUnit(start, driving, source.motion, source.identity, carry, view=source.view)
+
+    def side(self, source: Portrait | Clip) -> int:
+        """Pixels of a side of the face's square, of a result of this source."""
+        squares = source.framing.view if isinstance(source, Clip) else source.square
+        return self.engine.facts.crop_size if self.viewing is None else self.viewing.side(squares)
 
     # ---- inputs, each prepared once ------------------------------------------------------------------------------
     def input(self, path: Path) -> InputReport:
@@ -220,8 +232,9 @@ class Batch:
         def make() -> Portrait:
             report = self.input(path)
             report.kind = "image"
-            portrait = self.preparation.portrait(path, face, report)
-            return attrs.evolve(portrait, identity=self.engine.keep(portrait.identity))
+            portrait = with_view(self.preparation.portrait(path, face, report), self.viewing)
+            view = None if portrait.view is None else self.engine.keep(portrait.view)
+            return attrs.evolve(portrait, identity=self.engine.keep(portrait.identity), view=view)
 
         return self._portraits.get((path, face.select), make)
 

@@ -30,6 +30,7 @@ from pipelines.stages.render import SourceFrames
 from pipelines.stages.store import Store, iterate
 from pipelines.stages.track import TrackUnit, track_clip
 from pipelines.stages.transfer import read_motion
+from pipelines.stages.view import Viewing
 from pipelines.stages.worker import Stopwatch
 
 
@@ -168,11 +169,15 @@ class Preparation:
         return self.store.fill(key, facts.motion.record, make)
 
 
-def source_frames(clip: Clip, rows: Tensor) -> SourceFrames:
-    """Frames ``rows`` (n,), which rise or repeat, of a clip to animate, each through its square of ``framing.view``."""
+def source_frames(clip: Clip, rows: Tensor, viewing: Viewing | None = None) -> SourceFrames:
+    """Frames ``rows`` (n,), which rise or repeat, of a clip to animate, each through its square of ``framing.view``.
+
+    viewing: how results show them.
+    """
     numbers = tuple(int(r) for r in rows)
     track = clip.track.read(numbers[0], numbers[-1] + 1)[rows - numbers[0]]
-    return SourceFrames(clip.path, numbers, track, clip.framing.view[rows], timestamp(clip.times, numbers[0]))
+    side, still = (0, False) if viewing is None else (viewing.side(clip.framing.view), viewing.still)
+    return SourceFrames(clip.path, numbers, track, clip.framing.view[rows], timestamp(clip.times, numbers[0]), side, still)
 
 
 def timestamp(times: Any, frame: int) -> int:

@@ -45,6 +45,7 @@ def speeds_key(pipeline: Pipeline) -> str:
     engine = pipeline.engine
     parts = [attrs.asdict(p) for p in (pipeline.face.detector, pipeline.face.landmarks, pipeline.animator)]
     what = [parts, engine.device, engine.precision, engine.batch, engine.threads, pipeline.output.frame, os.uname().nodename]
+    what += [pipeline.output.side] if pipeline.output.side != "auto" else []
     digest = hashlib.sha256(json.dumps(what, sort_keys=True, default=str).encode()).hexdigest()[:12]
     return f"{pipeline.animator.name} {engine.name} {engine.device} {engine.precision} {digest}"
 

@@ -55,14 +55,16 @@ def write_film(
     source: Portrait | Clip,
     output: Output,
     moved: list[Record] | None = None,
+    side: int = 0,
 ) -> dict[str, float]:
     """Render ``units``, one a segment, and write them; gives the seconds by stage.
 
-    moved: a list that the motions of the segments are added to.
+    moved: a list that the motions of the segments are added to.  side: of the crops, where it is
+    not the animator's own.
 
     Raises MediaError or OutputError; then no file is left.
     """
-    width, height = size_of(source, output, engine.facts.crop_size)
+    width, height = size_of(source, output, side or engine.facts.crop_size)
     watch = Stopwatch()
     look = _look(engine, source, output)
     film.path.parent.mkdir(parents=True, exist_ok=True)

@@ -18,6 +18,7 @@ from pipelines.reports import InputReport
 from pipelines.runs.sealing import seal_facts
 from pipelines.stages.components import Facts
 from pipelines.stages.transfer import transfer_facts
+from pipelines.stages.view import viewing_of
 
 RESULTS_VERSION = 2
 """Raised whenever the stages change what comes out for the same inputs and options."""
@@ -38,6 +39,7 @@ def job_reference(pipeline: Pipeline, job: Job) -> str | int:
 def job_key(pipeline: Pipeline, job: Job, facts: Facts, source_digest: str, driving_digest: str) -> str:
     """The key of a job (hex). Where it runs, in which batches and under which file names does not count."""
     face, output = attrs.asdict(job_face(pipeline, job)), attrs.asdict(pipeline.output)
+    viewing = viewing_of(pipeline.output, facts)
     body = {
         "version": RESULTS_VERSION,
         "source": source_digest,
@@ -48,6 +50,7 @@ def job_key(pipeline: Pipeline, job: Job, facts: Facts, source_digest: str, driv
         "transfer": transfer_facts(pipeline.transfer, facts.motion, job_reference(pipeline, job)),
         "output": output_facts(output),
         "encoding": encoder_facts(),
+        **({"view": viewing.key()} if viewing is not None else {}),
         **({"provenance": seal_facts(pipeline.provenance)} if pipeline.provenance.certificate else {}),
     }
     return hashlib.sha256(json.dumps(body, sort_keys=True, default=str).encode()).hexdigest()

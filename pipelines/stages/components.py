@@ -11,7 +11,7 @@ import torch
 
 from mmfa_components import kinds
 from mmfa_components.errors import ConfigError
-from mmfa_components.kinds import Context, RegionalAnimator
+from mmfa_components.kinds import Context, RegionalAnimator, ViewAnimator
 from mmfa_components.records import Landmarks, MotionKind
 from mmfa_components.registry import Registry, make_options
 from mmfa_components.weights import WeightsCatalogue, file_digest
@@ -30,7 +30,8 @@ class Facts:
     detector, landmarks, animator: fingerprints (kind, name, version, options, weights digests, parts).  crop_size: side of the
     animator's crops in pixels.  motion: what its motion is.  regional: eyes and mouth can move apart from the rest of the face, with this
     animator and these landmarks.  device, precision: where and in which dtype it runs.  encoders:
-    versions of what encodes results.
+    versions of what encodes results.  largest_side: of the frames it can make of the portrait's own
+    pixels (kinds.ViewAnimator), 0 for an animator that has no such frames.
     """
 
     detector: Mapping[str, Any]
@@ -42,6 +43,7 @@ class Facts:
     precision: str
     regional: bool = False
     encoders: str = ""
+    largest_side: int = 0
 
     def all(self) -> tuple[Mapping[str, Any], ...]:
         """The three fingerprints."""
@@ -129,6 +131,7 @@ def build_components(pipeline: Pipeline, registry: Registry) -> Components:
         raise ConfigError("does not say what its motion is", where=f"animator {spec.name!r}", fix=fix)
     given = [g for g in registry.spec("landmark_detector", pipeline.face.landmarks.name).gives if issubclass(g, Landmarks)]
     regional = isinstance(animator, RegionalAnimator) and all(animator.knows_regions(g) for g in given)
+    largest = int(animator.largest_side) if isinstance(animator, ViewAnimator) else 0
     facts = Facts(
         detector_print,
         landmarks_print,
@@ -139,6 +142,7 @@ def build_components(pipeline: Pipeline, registry: Registry) -> Components:
         precision,
         regional,
         encoder_facts()["encoders"],
+        largest,
     )
     return Components(finder.detector, finder.landmarks, device, animator, facts)
 

@@ -8,13 +8,14 @@ import attrs
 import torch
 from torch import Tensor
 
-from mmfa_components.records import FaceTrack, Record
+from mmfa_components.records import FaceTrack, Record, View
 from pipelines.config.schema import Face
 from pipelines.media import StillImage, read_image
 from pipelines.stages.crop import crop_frames, crop_landmarks, face_boxes, stable_square
 from pipelines.stages.decompose import plain
 from pipelines.stages.framing import fit_square, made_up
 from pipelines.stages.track import track_still
+from pipelines.stages.view import Viewing, view_of
 from pipelines.stages.worker import Stopwatch, Worker
 
 
@@ -35,7 +36,7 @@ class StillUnit:
 class Portrait:
     """A portrait made ready: ``rgb`` (H, W, 3) uint8 with transparency over white, its face, crop square (4,), motion and identity.
 
-    notes: what was decided about the picture, in words.
+    notes: what was decided about the picture, in words.  view: how results show it, if not as the animator does by itself (with_view).
     """
 
     rgb: Tensor
@@ -45,6 +46,7 @@ class Portrait:
     identity: Record
     seconds: dict[str, float] = attrs.field(factory=dict)
     notes: tuple[str, ...] = ()
+    view: View | None = None
 
 
 def encode_still(worker: Worker, unit: StillUnit) -> Portrait:
@@ -71,7 +73,16 @@ def encode_still(worker: Worker, unit: StillUnit) -> Portrait:
         landmarks = crop_landmarks(track, square, animator.crop_size, worker.device)
         motion = plain(animator.decompose(crops, landmarks), worker.motion)
         identity = animator.encode(crops, landmarks)
-    return Portrait(rgb, track, square, motion, identity.to("cpu"), watch.seconds, tuple(f"{unit.path.name}: {n}" for n in notes))
+    told = tuple(f"{unit.path.name}: {n}" for n in notes)
+    return Portrait(rgb, track, square, motion, identity.to("cpu"), watch.seconds, told)
+
+
+def with_view(portrait: Portrait, viewing: Viewing | None) -> Portrait:
+    """The portrait with a view of it, on the CPU: the same bits wherever the work runs."""
+    if viewing is None:
+        return portrait
+    given = portrait.rgb[None], portrait.track, portrait.square, viewing.side(portrait.square), viewing.still
+    return attrs.evolve(portrait, view=view_of(*given, torch.device("cpu")))
 
 
 def opaque(image: StillImage) -> Tensor:

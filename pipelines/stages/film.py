@@ -76,19 +76,15 @@ def film_segment(worker: Worker, unit: SegmentUnit) -> FilmedSegment | Future[Fi
     encoder: SegmentEncoder | None = None
     place = 0
 
-    def take(parcel: tuple[Tensor, Tensor | None, Tensor | None]) -> None:
+    def take(parcel: tuple[Tensor, Tensor | None, Tensor | None, Tensor | None]) -> None:
         nonlocal encoder, place
-        crops, pictures, squares = parcel
+        crops, *others = parcel
         size = chunk_length(len(crops), unit.coding.width, unit.coding.height)
         for first in range(0, len(crops), size):
             here = slice(first, first + size)
             with beside.stage("paste"):
-                frames = finished(
-                    crops[here],
-                    unit.look,
-                    None if pictures is None else pictures[here],
-                    None if squares is None else squares[here],
-                )
+                parts = [None if other is None else other[here] for other in others]
+                frames = finished(crops[here], unit.look, *parts)
             with beside.stage("write"):
                 encoder = encoder or SegmentEncoder(unit.coding)
                 encoder.add(frames, unit.stamps[place : place + len(frames)])
@@ -106,9 +102,9 @@ def film_segment(worker: Worker, unit: SegmentUnit) -> FilmedSegment | Future[Fi
         source = unit.render.identity
         squares = source.squares if isinstance(source, SourceFrames) else None
         first = 0
-        for crops, pictures in rendered(worker, unit.render, moved, watch):
+        for crops, pictures, still in rendered(worker, unit.render, moved, watch):
             here = slice(first, first + len(crops))
-            feed.put((crops, pictures, None if squares is None else squares[here]))
+            feed.put((crops, pictures, None if squares is None else squares[here], still))
             first += len(crops)
     except BaseException as error:
         feed.abort(error)
@@ -117,19 +113,23 @@ def film_segment(worker: Worker, unit: SegmentUnit) -> FilmedSegment | Future[Fi
 
 
 def finished(
-    crops: Tensor, look: Look, pictures: Tensor | None = None, squares: Tensor | None = None
+    crops: Tensor,
+    look: Look,
+    pictures: Tensor | None = None,
+    squares: Tensor | None = None,
+    still: Tensor | None = None,
 ) -> Tensor:
     """Frames (n, H, W, 3) uint8 of a result from its crops (n, S, S, 3) uint8.
 
     pictures, squares: (n, H, W, 3) uint8 and (n, 4), the frames of a video used as source and what
-    each is cropped by.
+    each is cropped by.  still: (n, h, w) uint8 over the crops, where they are the source itself.
     """
     if look.paste and pictures is not None and squares is not None:
-        crops = paste_crops(pictures, crops, squares)
+        crops = paste_crops(pictures, crops, squares, still)
     elif look.paste:
         assert look.picture is not None
         assert look.square is not None
-        crops = paste_crops(look.picture[None], crops, look.square)
+        crops = paste_crops(look.picture[None], crops, look.square, still)
     return mark_frames(crops) if look.mark else crops
 
 
@@ -141,9 +141,9 @@ def finish_span(worker: Worker, unit: FrameUnit) -> RenderedSpan:
     squares = source.squares if isinstance(source, SourceFrames) else None
     parts: list[Tensor] = []
     first = 0
-    for crops, pictures in rendered(worker, render, moved, watch):
+    for crops, pictures, still in rendered(worker, render, moved, watch):
         here = None if squares is None else squares[first : first + len(crops)]
         with watch.stage("paste"):
-            parts.append(finished(crops, unit.look, pictures, here))
+            parts.append(finished(crops, unit.look, pictures, here, still))
         first += len(crops)
-    return RenderedSpan(torch.cat(parts), moved, watch.seconds)
+    return RenderedSpan(torch.cat(parts), moved, seconds=watch.seconds)

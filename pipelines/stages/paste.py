@@ -7,26 +7,32 @@ from torch import Tensor
 from torch.nn import functional
 
 FEATHER = 0.12
-"""Width of the soft border, as a share of the crop's side."""
+"""Width of the soft border of crops that may move there, as a share of the crop's side."""
+REST = 0.8
+"""How still crops are from where on the source itself is faded in: what is left of their motion shows no double lines."""
 
 
-def paste_crops(background: Tensor, crops: Tensor, square: Tensor) -> Tensor:
+def paste_crops(background: Tensor, crops: Tensor, square: Tensor, still: Tensor | None = None) -> Tensor:
     """Put crops over the square of the source they were cut from.
 
     Args:
         background: (1 or n, H, W, 3) uint8, full-size source frames.
         crops: (n, S, S, 3) uint8.
         square: (4,) centre x, centre y, side in pixels and clockwise angle in radians, or one a frame (n, 4).
+        still: (n, h, w) uint8 over the crops, 255 where they show the source itself, as all along the border (see geometry.holding).
 
     Returns:
-        (n, H, W, 3) uint8. Outside the square the source is unchanged; inside, the crop fades in over 12 % of its side.
+        (n, H, W, 3) uint8. Outside the square the source is unchanged; so it is where the crops are still. Where that is not known,
+        they fade in over 12 % of their side.
     """
     if square.dim() == 2:
         if bool((square == square[:1]).all()):
             square = square[0]
         else:
             rows = background.expand(len(crops), -1, -1, -1)
-            return torch.cat([paste_crops(rows[i : i + 1], crops[i : i + 1], square[i]) for i in range(len(crops))])
+            one = [slice(i, i + 1) for i in range(len(crops))]
+            rests = [None if still is None else still[i] for i in one]
+            return torch.cat([paste_crops(rows[i], crops[i], square[i.start], rest) for i, rest in zip(one, rests, strict=True)])
     height, width = background.shape[1:3]
     cx, cy, side, angle = (float(v) for v in square)
     reach = side * (abs(torch.tensor(angle).cos().item()) + abs(torch.tensor(angle).sin().item())) / 2
@@ -43,7 +49,12 @@ def paste_crops(background: Tensor, crops: Tensor, square: Tensor) -> Tensor:
         size = max(1, round(side))
         pixels = functional.interpolate(pixels, size=(size, size), mode="area")
     placed = functional.grid_sample(pixels, grid, mode="bilinear", padding_mode="border", align_corners=False)
-    mask = feather(u) * feather(v)  # (h, w)
+    if still is None:
+        mask = feather(u) * feather(v)  # (h, w)
+    else:
+        rest = functional.grid_sample(still[:, None].float() / 255, grid, mode="bilinear", padding_mode="border", align_corners=False)
+        t = ((1 - rest) / (1 - REST)).clamp(0, 1)  # (n, 1, h, w)
+        mask = t * t * (3 - 2 * t) * ((u.abs() < 1) & (v.abs() < 1))
     place = result[:, y0:y1, x0:x1].permute(0, 3, 1, 2).float()
     mixed = torch.lerp(place, placed, mask)
     result[:, y0:y1, x0:x1] = mixed.round_().clamp_(0, 255).to(torch.uint8).permute(0, 2, 3, 1)

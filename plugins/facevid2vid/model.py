@@ -60,10 +60,14 @@ class FaceVid2VidModel(nn.Module):
         driving: tuple[Tensor, Tensor],
     ) -> Tensor:
         """Images (N, 3, S, S) in [0, 1]; source and driving: keypoints (N, K, 3), frames (N, 3, 3)."""
+        result: Tensor = self.generator(volume, *self.move(volume, source, driving))
+        return result
+
+    def move(self, volume: Tensor, source: tuple[Tensor, Tensor], driving: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        """Flow (N, D, H, W, 3) and occlusion (N, 1, H, W); arguments as of ``render``."""
         ratio = relative_jacobian(source[1], driving[1])
         flow, occlusion, _, _ = self.dense_motion(volume, source[0], driving[0], ratio)
-        result: Tensor = self.generator(volume, flow, occlusion)
-        return result
+        return flow, occlusion
 
 
 def posed(canonical: Tensor, rotation: Tensor, scale: Tensor, translation: Tensor, deformation: Tensor) -> tuple[Tensor, Tensor]:

@@ -12,12 +12,14 @@ import torch
 from torch import Tensor
 
 from mmfa_components.errors import ConfigError
+from mmfa_components.geometry.holding import eased, held
 from mmfa_components.geometry.hull import hull_area
 from mmfa_components.geometry.transfer import Mode, transfer_motion
 from mmfa_components.kinds import Context
 from mmfa_components.networks.blocks import channels_last
+from mmfa_components.networks.generators.source_skip import blend_picture
 from mmfa_components.networks.norms import fold_norms
-from mmfa_components.records import LINEAR, Frames, Landmarks, MotionKind, Record, Term, tensor
+from mmfa_components.records import LINEAR, Frames, Landmarks, MotionKind, Record, Term, View, Viewed, tensor
 from mmfa_components.weights import load_into
 from plugins.fomm.convert import load_checkpoint
 from plugins.fomm.model import FOMMModel
@@ -73,6 +75,7 @@ class FOMMAnimator:
         chosen = preset(options.preset)
         sizes: Sizes = chosen.sizes
         self.options, self.context, self.crop_size = options, context, sizes.image
+        self.largest_side = sizes.image  # parts may be held still; there are no pixels of the portrait's own
         if options.checkpoint:
             if sizes.name != PAPER.name:
                 what, fix = "is for the authors' sizes", 'set preset = "paper"'
@@ -97,14 +100,30 @@ class FOMMAnimator:
 
     def render(self, identity: EncodedPicture, source: KeypointMotion, driving: KeypointMotion) -> Frames:
         """Frames (N, 3, S, S) of the identity moved from ``source`` to ``driving``."""
+        features, *given = self._given(identity, source, driving)
+        with self._autocast():
+            result = self.model.generator(features, *self.model.move(*given))
+        return Frames(result.clamp(0, 1))
+
+    def render_view(self, identity: EncodedPicture, source: KeypointMotion, driving: KeypointMotion, view: View) -> Viewed:
+        """As ``render``, partly held still, where the portrait's own pixels are shown."""
+        features, *given = self._given(identity, source, driving)
+        with self._autocast():
+            flow, occlusion = self.model.move(*given)
+            still = held(flow.float(), view.still)
+            flow = eased(flow.float(), still)
+            image = self.model.generator(features, flow, occlusion).clamp(0, 1)
+        picture = view.rgb.expand(len(driving), -1, -1, -1)
+        shown = blend_picture(image, torch.zeros_like(image[:, :1]), picture, flow.permute(0, 3, 1, 2), still)
+        return Viewed(shown, still)
+
+    def _given(self, identity: EncodedPicture, source: KeypointMotion, driving: KeypointMotion) -> tuple[Any, ...]:
+        """Features, and what ``move`` takes, with a row for each frame."""
         frames = len(driving)
         image, features, points, jacobians = (
             t.expand(frames, *t.shape[1:]) for t in (identity.image, identity.features, source.points, source.jacobians)
         )
-        given = (driving.points, driving.jacobians)
-        with self._autocast():
-            result = self.model.render(image, features, (points, jacobians), given)
-        return Frames(result.clamp(0, 1))
+        return features, image, (points, jacobians), (driving.points, driving.jacobians)
 
     def transfer(
         self,

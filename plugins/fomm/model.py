@@ -37,10 +37,14 @@ class FOMMModel(nn.Module):
         image: (N, 3, S, S) of the source.  features: of the generator's ``encode``.
         source, driving: keypoints (N, K, 2) and Jacobians (N, K, 2, 2).
         """
+        result: Tensor = self.generator(features, *self.move(image, source, driving))
+        return result
+
+    def move(self, image: Tensor, source: tuple[Tensor, Tensor], driving: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        """Flow (N, h, w, 2) and occlusion (N, 1, h, w) between two motions; arguments as of ``render``."""
         ratio = source[1].float() @ torch.linalg.inv(driving[1].float())  # J_s J_d^-1
         flow, occlusion = self.dense_motion(image, source[0], driving[0], ratio)
-        result: Tensor = self.generator(features, flow, occlusion)
-        return result
+        return flow, occlusion
 
 
 def discriminator(sizes: Sizes) -> PatchDiscriminator:

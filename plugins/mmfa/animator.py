@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import attrs
+import torch
 from torch import Tensor
 
 from mmfa_components import records as r
 from mmfa_components.errors import ConfigError, RecordError, did_you_mean
 from mmfa_components.geometry.compose import compose
+from mmfa_components.geometry.holding import eased, held
 from mmfa_components.geometry.regions import LANDMARKS as REGION_LANDMARKS
 from mmfa_components.geometry.regions import blend_regions, keypoint_regions
 from mmfa_components.kinds import ComponentSpec, Context
@@ -68,6 +70,7 @@ class MMFAAnimator:
 
     def __init__(self, parts: Mapping[str, Any], needs: Mapping[str, tuple[type[r.Record], ...]], crop_size: int = 256) -> None:
         self.parts, self.crop_size = parts, crop_size
+        self.largest_side = int(getattr(parts["generator"], "largest_side", 0))  # 0: a part that cannot paint
         self.needs = {kind: [n for n in all_needs if issubclass(n, (r.Frames, r.Landmarks)) or kind == "rotation_estimator"]
                       for kind, all_needs in needs.items()}  # fmt: skip
         self.decodes_in_a_pose = r.Rotation in needs["expression_codec"]
@@ -95,6 +98,22 @@ class MMFAAnimator:
 
         Keypoints of the eyes and of the mouth are deformed by their own expressions where ``driving`` is a RegionalMotion.
         """
+        return self._render(identity, *self._posed(identity, source, driving))
+
+    def render_view(self, identity: r.Identity, source: r.Motion, driving: r.Motion, view: r.View) -> r.Viewed:
+        """As ``render``, with the portrait's own pixels at the side of ``view``, partly held still."""
+        appearance = r.Appearance(identity.volume, identity.image)
+        flow: r.DenseMotion = self.parts["dense_motion"](appearance, *self._posed(identity, source, driving))
+        where = flow.surface[:, :2].permute(0, 2, 3, 1)  # (N, H, W, 2)
+        if not where.shape[-1]:
+            where = flow.flow[..., :2].mean(1)
+        still = held(where, view.still)
+        surface = torch.cat([eased(where, still).permute(0, 3, 1, 2), flow.surface[:, 2:]], 1)
+        flow = attrs.evolve(flow, flow=eased(flow.flow, still), surface=surface)
+        return r.Viewed(self.parts["generator"].paint(appearance, flow, view.rgb, still), still)
+
+    def _posed(self, identity: r.Identity, source: r.Motion, driving: r.Motion) -> tuple[r.Keypoints, r.Keypoints]:
+        """The keypoints of both motions."""
         canonical = r.CanonicalKeypoints(identity.canonical)
         rows = _rows(canonical, driving)
         deformation = self._deform(driving.expression, rows, driving.rotation)
@@ -103,7 +122,7 @@ class MMFAAnimator:
             many = len(identity.eyes) in (1, len(driving))
             weights = (identity.eyes, identity.mouth) if many else (identity.eyes[:1], identity.mouth[:1])
             deformation = blend_regions(deformation, eyes, mouth, weights)
-        return self._render(identity, self.pose(canonical, source), compose(rows, deformation, driving))
+        return self.pose(canonical, source), compose(rows, deformation, driving)
 
     def render_neutral(self, identity: r.Identity, source: r.Motion, driving: r.Motion) -> r.Frames:
         """As ``render``, but with the canonical keypoints themselves, without deformation (delta = 0 in eq. 5)."""

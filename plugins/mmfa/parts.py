@@ -14,10 +14,14 @@ from mmfa_components import records as r
 from mmfa_components.geometry.shape import shape_of
 from mmfa_components.kinds import Context
 from mmfa_components.networks.blocks import channels_last
+from mmfa_components.networks.generators.multi_scale import MultiScaleGenerator
 from mmfa_components.networks.motion.sparse import relative_jacobian
 from mmfa_components.networks.norms import fold_norms
 from mmfa_components.perception.landmarks import LandmarkRotation
 from mmfa_components.weights import load_into
+
+LARGEST_SIDE = 1024
+"""Of images with the portrait's own pixels: the flow, a quarter of 256 pixels a side, says no more."""
 
 
 @attrs.frozen
@@ -159,15 +163,28 @@ class Generator(_Part):
 
     def __init__(self, options: PartOptions, context: Context) -> None:
         super().__init__(options, context)
-        self.network = self.load("generator", presets.generator(self.sizes))
+        self.network: MultiScaleGenerator = self.load("generator", presets.generator(self.sizes))  # type: ignore[assignment]
+        self.largest_side = LARGEST_SIDE if self.sizes.source_skip else self.sizes.image
 
     def __call__(self, appearance: r.Appearance, motion: r.DenseMotion) -> r.Rendering:
         """Generate images of three sizes."""
+        with self.autocast():
+            return r.Rendering(*self.network(*self._seen(appearance, motion)))
+
+    def paint(self, appearance: r.Appearance, motion: r.DenseMotion, picture: Tensor, still: Tensor) -> Tensor:
+        """Images (N, 3, S, S) in [0, 1] with the source taken from a picture (1 or N, 3, S, S).
+
+        still: (N, 1, H, W), where it alone is shown.
+        """
+        given = (*self._seen(appearance, motion), picture.expand(len(still), -1, -1, -1), still)
+        with self.autocast():
+            return self.network.paint(*given)
+
+    def _seen(self, appearance: r.Appearance, motion: r.DenseMotion) -> tuple[Tensor, ...]:
         count = motion.occlusion.shape[0]  # not len(): see DenseMotion
         volume = appearance.volume.expand(count, -1, -1, -1, -1)
         image = appearance.image.expand(count, -1, -1, -1)
-        with self.autocast():
-            return r.Rendering(*self.network(volume, motion.flow, motion.occlusion, motion.hint, image, motion.surface))
+        return volume, motion.flow, motion.occlusion, motion.hint, image, motion.surface
 
 
 class Discriminator(_Part):

@@ -12,7 +12,9 @@ import torch
 from disc_face import Animator, Detector
 from disc_media import HEIGHT, WIDTH, decompose_video, disc_plan
 
+from mmfa_components.errors import ConfigError
 from mmfa_components.registry import Registry
+from pipelines.config.schema import Part
 from pipelines.media import content_digest, open_video, probe, read_image, read_metadata
 from pipelines.runs.run import run_plan
 
@@ -256,3 +258,48 @@ def test_memory_held_does_not_grow_with_the_clip(
     report = run_plan(disc_plan(tmp_path, [media.red], [path]), registry, screen.console)
     assert report.exit_code == 0
     assert 0 < largest <= 10
+
+
+DETAILED: dict[str, Any] = {"animator": Part("disc_view")}
+
+
+def test_results_are_as_large_as_asked_for_and_their_keys_say_so(tmp_path: Path, media: Any, registry: Registry, screen: Any) -> None:
+    """A portrait and a video as sources; another side is another result, the same side is the same one."""
+    sources = [media.red, media.video_source]
+    statuses = []
+    for side in (128, 128, "source", "auto"):
+        plan = disc_plan(tmp_path, sources, [media.short], output={"side": side}, **DETAILED)
+        report = run_plan(plan, registry, screen.console)
+        assert report.exit_code == 0, screen.text
+        statuses.append([j.status for j in report.jobs])
+        own = 64 if side == "auto" else 128 if side == 128 else 80  # what the pictures have, in sixteens
+        for job, made in zip(plan.jobs, report.jobs, strict=True):
+            info = probe(job.output)
+            assert (info.width, info.height) == (made.side, made.side)
+            assert made.side == own
+    assert statuses == [["done", "done"], ["skipped", "skipped"], ["done", "done"], ["done", "done"]]
+
+
+def test_a_side_that_the_animator_has_not_is_told_before_any_work(
+    tmp_path: Path, media: Any, registry: Registry, screen: Any, counted: dict[str, int]
+) -> None:
+    with pytest.raises(ConfigError, match="of 64 pixels"):
+        run_plan(disc_plan(tmp_path, [media.red], [media.short], output={"side": 512}), registry, screen.console)
+    with pytest.raises(ConfigError, match="from 64 to 128"):
+        run_plan(disc_plan(tmp_path, [media.red], [media.short], output={"side": 512}, **DETAILED), registry, screen.console)
+    assert sum(counted.values()) == 0
+
+
+def test_pasted_back_nothing_changes_along_the_border_of_the_square(tmp_path: Path, media: Any, registry: Registry, screen: Any) -> None:
+    plan = disc_plan(tmp_path, [media.red], [media.swing], output={"frame": "paste", "quality": 0}, **DETAILED)
+    report = run_plan(plan, registry, screen.console)
+    assert report.exit_code == 0, screen.text
+    x, y, side, _ = json.loads(read_metadata(plan.jobs[0].output)["mmfa"])["source_square"]
+    with open_video(plan.jobs[0].output) as reader:
+        frames = torch.cat([span.rgb for span in reader.spans(64)]).float()
+    apart = (frames - read_image(media.red).rgb.float()).abs().mean((0, 3))
+    inner = slice(int(y - 0.3 * side), int(y + 0.3 * side)), slice(int(x - 0.3 * side), int(x + 0.3 * side))
+    assert float(apart[inner].mean()) > 2
+    rim = torch.ones_like(apart, dtype=torch.bool)
+    rim[int(y - 0.46 * side) : int(y + 0.46 * side), int(x - 0.46 * side) : int(x + 0.46 * side)] = False
+    assert float(apart[rim].mean()) < 2

@@ -55,9 +55,9 @@ def test_a_worker_with_a_gpu_has_one_thread_unless_told_otherwise(
 def test_results_are_those_of_the_in_process_engine(
     tmp_path: Path, media: Any, screen: Any, length: int, codec: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A portrait and a video as sources, pasted back and marked, a smoothed track, spans and segments that do not divide the clips."""
+    """A portrait and a video as sources, pasted back with views of them and marked, a smoothed track, spans and segments that do not divide the clips."""
     monkeypatch.setattr("pipelines.runs.film.SEGMENT", length)
-    changes: dict[str, Any] = {"output": {"frame": "paste", "mark": True, "codec": codec}, "face": {"smooth": 0.2}}
+    changes: dict[str, Any] = {"output": {"frame": "paste", "mark": True, "codec": codec}, "face": {"smooth": 0.2}, "animator": Part("disc_view")}
     sources, clips = [media.red, media.video_source], [media.swing, media.short]
 
     def planned(folder: str, **engine: Any) -> Plan:
@@ -91,7 +91,7 @@ def test_the_shipped_networks_give_the_same_bytes_too(tmp_path: Path, screen: An
     digests = []
     for name in ("in_process", "ray"):
         pipeline = Pipeline(
-            output=Output(folder=str(tmp_path / name), contact_sheet=""),
+            output=Output(folder=str(tmp_path / name), contact_sheet="", side=320),
             cache=Cache(folder=str(tmp_path / name / "cache")),
             engine=Engine(name=name, device="cpu", precision="float32", batch=2, span=2, threads=1, ray=Ray(cpus=1.0)),
         )

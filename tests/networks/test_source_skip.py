@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional
 
 from mmfa_components.geometry.grid import grid_points
-from mmfa_components.networks.generators.source_skip import SourceSkip, move_source
+from mmfa_components.networks.generators.source_skip import SourceSkip, blend_picture, move_source
 from mmfa_components.networks.motion.dense import SurfaceMotion
 from plugins.mmfa import presets
 
@@ -88,3 +88,27 @@ def test_a_blend_lies_between_both_pictures() -> None:
     assert skip.see(moved).shape == features.shape
     with torch.autocast("cpu", torch.bfloat16):
         assert skip.blend(features, image.bfloat16(), moved).dtype == torch.float32  # the source's colours are not rounded
+
+
+def test_a_larger_picture_is_blended_as_the_source_is() -> None:
+    """At rest and at its own side the painted image is the usual one; at a larger side it is that one enlarged, with more pixels."""
+    torch.manual_seed(0)
+    generator = presets.generator(SIZES).eval()
+    given = (volume(), torch.rand(2, 4, 16, 16, 3), torch.rand(2, 1, 16, 16), torch.rand(2, SIZES.motion_hint, 16, 16), pictures(), still())
+    given = (given[0], torch.rand(2, given[0].shape[2], 16, 16, 3), *given[2:])
+    loose = torch.zeros(2, 1, 16, 16)
+    with torch.no_grad():
+        usual = generator(*given)[-1]
+        torch.testing.assert_close(generator.paint(*given, pictures(), loose), usual, atol=1e-4, rtol=0)
+        large = functional.interpolate(pictures(), size=(128, 128), mode="bicubic").clamp(0, 1)
+        shown = generator.paint(*given, large, loose)
+        assert shown.shape == (2, 3, 128, 128)
+        assert float((functional.avg_pool2d(shown, 2) - usual).abs().mean()) < 0.02
+        torch.testing.assert_close(generator.paint(*given, large, loose + 1), large, atol=1e-4, rtol=0)
+
+
+def test_without_a_share_the_picture_shows_where_it_is_still_only() -> None:
+    image, none = torch.rand(1, 3, 16, 16), torch.zeros(1, 1, 16, 16)
+    rest = grid_points((8, 8), CPU).permute(2, 0, 1)[None]
+    torch.testing.assert_close(blend_picture(image, none, 1 - image, rest, torch.ones(1, 1, 8, 8)), 1 - image, atol=1e-4, rtol=0)
+    torch.testing.assert_close(blend_picture(image, none, 1 - image, rest, torch.zeros(1, 1, 8, 8)), image)

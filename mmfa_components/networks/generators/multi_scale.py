@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mmfa_components.networks.blocks import ConvBlock, ResBlock, UpBlock
-from mmfa_components.networks.generators.source_skip import SourceSkip, move_source
+from mmfa_components.networks.generators.source_skip import SourceSkip, blend_picture, move_source
 
 
 class MultiScaleGenerator(nn.Module):
@@ -59,6 +59,44 @@ class MultiScaleGenerator(nn.Module):
         volume: (N, C, D, H, W).  flow: (N, D, H, W, 3).  occlusion: (N, 1, H, W).
         hint: (N, M, H, W).  source: (N, 3, 4H, 4H).  surface: (N, 3, H, W).
         """
+        images, x = self._coarse(volume, flow, occlusion, hint)
+        if self.skip is None:
+            return [*images, self._image(self.blocks[-1](x))]
+        moved = move_source(source, surface)  # (N, 4, S, S)
+        x = self.blocks[-1](x + self.skip.see(moved))
+        return [*images, self.skip.blend(x, self._image(x), moved)]
+
+    def paint(
+        self,
+        volume: Tensor,
+        flow: Tensor,
+        occlusion: Tensor,
+        hint: Tensor,
+        source: Tensor,
+        surface: Tensor,
+        picture: Tensor,
+        still: Tensor,
+    ) -> Tensor:
+        """The last image with the source taken from a larger ``picture``, (N, 3, P, P) in [0, 1].
+
+        The generator's own image and the share of the source in it are enlarged; the source itself
+        is moved at full size. Without ``source_skip`` the image is the generator's, enlarged.
+
+        picture: (N, 3, P, P), the source image with more pixels.  still: (N, 1, H, W) in [0, 1],
+        where the source alone is shown; the flow has to be at rest there.  The rest as in forward.
+        """
+        _, x = self._coarse(volume, flow, occlusion, hint)
+        if self.skip is None:
+            x = self.blocks[-1](x)
+            image, share = self._image(x), torch.zeros_like(x[:, :1], dtype=torch.float32)
+        else:
+            moved = move_source(source, surface)
+            x = self.blocks[-1](x + self.skip.see(moved))
+            image, share = self._image(x), self.skip.taken(x, moved)
+        return blend_picture(image, share, picture, surface, still)
+
+    def _coarse(self, volume: Tensor, flow: Tensor, occlusion: Tensor, hint: Tensor) -> tuple[list[Tensor], Tensor]:
+        """The two smaller images, and the features (N, w, 4H, 4H) that the last one is made of."""
         warped = functional.grid_sample(volume, flow.to(volume.dtype), align_corners=False)
         seen = torch.cat([warped.flatten(1, 2), hint.to(warped.dtype)], 1)  # (N, C*D + M, H, W)
         x = self.mix(self.flatten(seen)) * occlusion.to(warped.dtype)  # (N, w, H, W)
@@ -69,12 +107,8 @@ class MultiScaleGenerator(nn.Module):
             image = torch.sigmoid(to_image(x))
             images.append(image.float())
             x = up(torch.cat([x, image], 1))
-        return [*images, self._finest(x, source, surface)]
+        return images, x
 
-    def _finest(self, x: Tensor, source: Tensor, surface: Tensor) -> Tensor:
-        blocks, to_image = self.blocks[-1], self.to_image[-1]
-        if self.skip is None:
-            return torch.sigmoid(to_image(blocks(x))).float()
-        moved = move_source(source, surface)  # (N, 4, S, S)
-        x = blocks(x + self.skip.see(moved))
-        return self.skip.blend(x, torch.sigmoid(to_image(x)), moved)
+    def _image(self, x: Tensor) -> Tensor:
+        """The image of the last features, float32."""
+        return torch.sigmoid(self.to_image[-1](x)).float()

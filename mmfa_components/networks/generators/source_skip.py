@@ -32,13 +32,41 @@ def move_source(image: Tensor, surface: Tensor) -> Tensor:
     def grid(side: int) -> Tensor:
         return grid_points((side, side), image.device).permute(2, 0, 1)[None]  # (1, 2, side, side)
 
-    side = image.shape[-1]
-    coarse = torch.cat([surface[:, :2] - grid(surface.shape[-1]), surface[:, 2:]], 1)
-    fine = functional.interpolate(coarse, size=(side, side), mode="bilinear", align_corners=False)
-    where = (fine[:, :2] + grid(side)).permute(0, 2, 3, 1)
+    fine = _brought_to(surface, image.shape[-1])
+    where = fine[:, :2].permute(0, 2, 3, 1)
     image = image.float()
     moved = functional.grid_sample(image, where, padding_mode="border", align_corners=False)
     return torch.cat([moved, fine[:, 2:]], 1)
+
+
+def _brought_to(surface: Tensor, side: int) -> Tensor:
+    """Surfaces (N, 3, H, W) as (N, 3, side, side)."""
+
+    def grid(side: int) -> Tensor:
+        return grid_points((side, side), surface.device).permute(2, 0, 1)[None]  # (1, 2, side, side)
+
+    coarse = torch.cat([surface[:, :2] - grid(surface.shape[-1]), surface[:, 2:]], 1)
+    fine = functional.interpolate(coarse, size=(side, side), mode="bilinear", align_corners=False)
+    return torch.cat([fine[:, :2] + grid(side), fine[:, 2:]], 1)
+
+
+def blend_picture(image: Tensor, share: Tensor, picture: Tensor, surface: Tensor, still: Tensor) -> Tensor:
+    """An image, enlarged, with a moved picture of more pixels in it: (N, 3, P, P) in [0, 1].
+
+    image: (N, 3, S, S), what a generator made.  share: (N, 1, S, S), how much of the moved picture
+    is taken.  picture: (N, 3, P, P), the source.  surface: (N, 2 or 3, H, W), where it is sampled.
+    still: (N, 1, H, W), 1 where only the picture is shown, whatever the share.
+    """
+    side = picture.shape[-1]
+    where = _brought_to(surface[:, :2].float(), side).permute(0, 2, 3, 1)
+    moved = functional.grid_sample(picture.float(), where, mode="bicubic", padding_mode="border", align_corners=False)
+    rest = functional.interpolate(still.float(), size=(side, side), mode="bilinear", align_corners=False)
+    if image.shape[-1] != side:
+        image, share = (
+            functional.interpolate(t, size=(side, side), mode="bicubic", align_corners=False) for t in (image, share)
+        )
+    taken = share + (1 - share) * rest
+    return torch.lerp(image.float(), moved, taken.clamp(0, 1)).clamp(0, 1)
 
 
 class SourceSkip(nn.Module):
@@ -65,5 +93,8 @@ class SourceSkip(nn.Module):
 
     def blend(self, features: Tensor, image: Tensor, moved: Tensor) -> Tensor:
         """The generator's image with the moved source in it, (N, 3, S, S) float32 in [0, 1]."""
-        share = torch.sigmoid(self.share(torch.cat([features, moved.to(features.dtype)], 1)).float())
-        return torch.lerp(image.float(), moved[:, :3], share)
+        return torch.lerp(image.float(), moved[:, :3], self.taken(features, moved))
+
+    def taken(self, features: Tensor, moved: Tensor) -> Tensor:
+        """The share (N, 1, S, S) of the moved source in the final image, float32 in [0, 1]."""
+        return torch.sigmoid(self.share(torch.cat([features, moved.to(features.dtype)], 1)).float())
