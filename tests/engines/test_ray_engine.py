@@ -55,7 +55,7 @@ def test_a_worker_with_a_gpu_has_one_thread_unless_told_otherwise(
 def test_results_are_those_of_the_in_process_engine(
     tmp_path: Path, media: Any, screen: Any, length: int, codec: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A portrait and a video as sources, pasted back with views of them and marked, a smoothed track, spans and segments that do not divide the clips."""
+    """Portrait and video as sources, pasted back with views and marked, a smoothed track, spans and segments that do not divide clips."""
     monkeypatch.setattr("pipelines.runs.film.SEGMENT", length)
     changes: dict[str, Any] = {"output": {"frame": "paste", "mark": True, "codec": codec}, "face": {"smooth": 0.2}, "animator": Part("disc_view")}
     sources, clips = [media.red, media.video_source], [media.swing, media.short]

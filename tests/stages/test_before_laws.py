@@ -16,7 +16,6 @@ from cache import CacheKey, open_cache
 from cache.motion_file import MotionFile, RecordRows
 from mmfa_components.records import HEAD, Motion, Record, RegionalMotion
 from pipelines.config.schema import Engine, Face, Job, Part, Pipeline, Transfer
-from pipelines.runs import job_keys
 from pipelines.runs.job_keys import job_key
 from pipelines.runs.sheet import choose_moments
 from pipelines.stages.components import Facts, build_components
@@ -56,18 +55,24 @@ def test_cache_entries_are_found_under_the_same_key(tmp_path: Path) -> None:
     same(stored.read(0, 5), before("driving"))
 
 
-def test_finished_results_are_recognised(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(job_keys, "RESULTS_VERSION", 1)  # it counts what the stages make of the same inputs, not how motion is kept
+def test_results_are_known_by_what_is_asked_and_not_by_how_it_is_written() -> None:
     pipeline = Pipeline(animator=Part("disc"), face=Face(Part("disc"), Part("disc")), engine=Engine(device="cpu", precision="float32"))
     facts: Facts = build_components(pipeline, disc_registry()).facts
     job = Job(Path("a.png"), Path("b.mp4"), Path("o.mp4"))
-    assert job_key(pipeline, job, facts, "aa", "bb") == KEYS["job"]
-    written_out = attrs.evolve(pipeline, transfer=Transfer(fields=dict.fromkeys(HEAD.fields, "relative")))
-    assert job_key(written_out, job, facts, "aa", "bb") == KEYS["job"]
-    absolute = attrs.evolve(pipeline, transfer=Transfer(reference=3, fields={"rotation": "absolute"}))
-    assert job_key(absolute, job, facts, "aa", "bb") == KEYS["job absolute"]
-    amplified = attrs.evolve(pipeline, transfer=Transfer(amount={"rotation": 1.5}))
-    assert job_key(amplified, job, facts, "aa", "bb") not in KEYS.values()
+
+    def key(transfer: Transfer) -> str:
+        return job_key(attrs.evolve(pipeline, transfer=transfer), job, facts, "aa", "bb")
+
+    plain = job_key(pipeline, job, facts, "aa", "bb")
+    assert key(Transfer(fields=dict.fromkeys(HEAD.fields, "relative"))) == plain
+    absolute = key(Transfer(reference=3, fields={"rotation": "absolute"}))
+    amplified = key(Transfer(amount={"rotation": 1.5}))
+    assert len({plain, absolute, amplified}) == 3
+
+
+def test_entries_of_the_cache_are_recognised() -> None:
+    pipeline = Pipeline(animator=Part("disc"), face=Face(Part("disc"), Part("disc")), engine=Engine(device="cpu", precision="float32"))
+    facts: Facts = build_components(pipeline, disc_registry()).facts
     assert CacheKey.of(facts.motion.record, facts.all(), {"select": "largest"}, "cc").digest == KEYS["track key"]
 
 
