@@ -37,7 +37,8 @@ class FOMMModel(nn.Module):
         image: (N, 3, S, S) of the source.  features: of the generator's ``encode``.
         source, driving: keypoints (N, K, 2) and Jacobians (N, K, 2, 2).
         """
-        ratio = source[1].float() @ torch.linalg.inv(driving[1].float())  # J_s J_d^-1
+        with torch.autocast(image.device.type, enabled=False):
+            ratio = source[1].float() @ torch.linalg.inv(driving[1].float())  # J_s J_d^-1
         flow, occlusion = self.dense_motion(image, source[0], driving[0], ratio)
         result: Tensor = self.generator(features, flow, occlusion)
         return result
