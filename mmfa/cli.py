@@ -15,6 +15,7 @@ from mmfa_components.errors import ConfigError, did_you_mean
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "animate": ("mmfa.commands.animate", "move a portrait by a video"),
     "pose": ("mmfa.commands.pose", "turn the head of a portrait"),
+    "live": ("mmfa.commands.live", "move a portrait by a camera"),
     "run": ("pipelines.run", "run a pipeline file"),
     "studio": ("pipelines.studio.__main__", "pose and animate in your browser"),
     "cache": ("cache.__main__", "look after the motion that is kept of clips"),

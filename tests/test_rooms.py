@@ -32,6 +32,7 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
     "platformdirs": ("mmfa_components/folders.py",),
     "shtab": ("mmfa/commands/completion.py",),
     "onnxruntime": ("mmfa/onnx_export.py",),
+    "cv2": ("mmfa/cameras.py",),
     "fsspec": ("pipelines/remote/", "cache/remote.py"),
 }
 """Libraries that only some rooms may import."""
@@ -192,7 +193,7 @@ def undocumented(file: str) -> Iterator[str]:
             if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)) or node.name.startswith("_"):
                 continue
             decorators = {d.attr if isinstance(d, ast.Attribute) else getattr(d, "id", "") for d in node.decorator_list}
-            inherited = "override" in decorators or (prefix and node.name == "forward")  # nn.Module's own contract
+            inherited = decorators & {"override", "overload"} or (prefix and node.name == "forward")  # nn.Module's own contract
             is_protocol = isinstance(node, ast.ClassDef) and any(getattr(getattr(base, "value", base), "id", "") == "Protocol" for base in node.bases)
             if not ast.get_docstring(node) and not (protocol or is_protocol or inherited):
                 yield f"{file}:{node.lineno} {prefix}{node.name}"

@@ -72,6 +72,14 @@ def build_space(vae: Part, weights: Mapping[str, str], registry: Registry) -> La
     return LatentSpace(*build_described(registry, context, "expression_vae", vae, "vae"))
 
 
+def checked_space(landmarks: str, weights: Mapping[str, str], registry: Registry) -> LatentSpace:
+    """The default VAE, checked and built. Raises ConfigError listing all faults, PluginError or WeightsError."""
+    faults = Faults()
+    check_vae(Part(), landmarks, weights, registry, faults)
+    faults.raise_if_any("latent")
+    return build_space(Part(), weights, registry)
+
+
 def check_vae(vae: Part, landmarks: str, weights: Mapping[str, str], registry: Registry, faults: Faults, instead: str = "") -> None:
     """Note every fault of a VAE that is needed: unknown, without weights, or made for other features. instead: what else one could do."""
     name = f"mmfa_vae_{vae.options.get('preset', 'base')}"

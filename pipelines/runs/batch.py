@@ -126,12 +126,9 @@ class Batch:
 
     def _write(self, job: Job, report: JobReport, source: Portrait | Clip, clip: Clip) -> int:
         pipeline, output = self.plan.pipeline, self.plan.pipeline.output
-        radius = smoothing_radius(pipeline.face.smooth, float(clip.info.rate))
         kind = self.engine.facts.motion
-        wanted = job_reference(pipeline, job)
-        reference = find_references(clip.motion, clip.track, clip.framing.stretch, wanted, str(job.driving), kind, radius, clip.neutral)
-        report.reference = reference.main
-        report.references = list(reference.frames) if len(reference.frames) > 1 else []
+        units = self.units(job, report, source, clip)
+        assert report.reference is not None
         moments = choose_moments(clip.motion, report.reference, kind)
         notes = {
             "key": report.key,
@@ -152,11 +149,21 @@ class Batch:
         )  # fmt: skip
         self.progress.start(f"{job.source.name} moved by {job.driving.name}", clip.frames)
         moved: list[Record] | None = [] if output.motion else None
-        report.seconds = write_film(self.engine, film, self._units(source, clip, reference, radius), source, output, moved)
+        report.seconds = write_film(self.engine, film, units, source, output, moved)
         if moved:
             rows = RecordRows(kind.record.concatenate(moved))
             write_result_motion(motion_beside(job.output), rows, times, info, self.engine.facts, source.square, job.driving.name)
         return clip.frames
+
+    def units(self, job: Job, report: JobReport, source: Portrait | Clip, clip: Clip) -> Iterator[RenderUnit]:
+        """What a job renders, span by span; the report gets its reference frames. Raises ConfigError for one that is not there."""
+        pipeline, kind = self.plan.pipeline, self.engine.facts.motion
+        radius = smoothing_radius(pipeline.face.smooth, float(clip.info.rate))
+        wanted = job_reference(pipeline, job)
+        reference = find_references(clip.motion, clip.track, clip.framing.stretch, wanted, str(job.driving), kind, radius, clip.neutral)
+        report.reference = reference.main
+        report.references = list(reference.frames) if len(reference.frames) > 1 else []
+        return self._units(source, clip, reference, radius)
 
     def _units(self, source: Portrait | Clip, clip: Clip, reference: References, radius: int) -> Iterator[RenderUnit]:
         span, kind = self.plan.pipeline.engine.span, self.engine.facts.motion

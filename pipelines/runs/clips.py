@@ -89,6 +89,10 @@ class Preparation:
             raise MediaError("is a pickle, which is not read here", where=str(path), fix=fix)
         info = probe(path)
         require_video(info)
+        return self.followed(path, info, face, report)
+
+    def followed(self, path: Path, info: MediaInfo, face: Face, report: InputReport) -> Clip:
+        """As ``clip``, of a video that was looked at, or of frames that the workers hold in memory. Raises NoFaceError."""
         watch = Stopwatch()
         track, times = self._track(path, info, face, report, watch)
         placeable = issubclass(self.engine.facts.motion.record, Motion)  # its motion can be told in another square's units

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -24,6 +24,9 @@ from pipelines.stages.paste import paste_crops
 from pipelines.stages.render import RenderUnit, render_span
 from pipelines.stages.worker import Stopwatch
 
+NONE_SHOWN = torch.empty(0, dtype=torch.long)
+"""Frames of a source video that are shown, where the source is a portrait."""
+
 
 @attrs.frozen(eq=False)
 class Film:
@@ -41,7 +44,7 @@ class Film:
     sound: Path | None
     notes: Mapping[str, str]
     seal: Seal | None = None
-    shown: Tensor = attrs.field(factory=lambda: torch.empty(0, dtype=torch.long))
+    shown: Tensor = NONE_SHOWN
     warn: Callable[[str], None] = attrs.field(default=lambda text: None)
 
 
@@ -57,37 +60,59 @@ def write_film(
 
     moved: a list that the motions of the spans are added to.
     """
-    crop = engine.facts.crop_size
-    if output.frame == "crop":
-        width = height = crop
-    elif isinstance(source, Clip):
-        width, height = source.info.width, source.info.height
-    else:
-        height, width = source.rgb.shape[:2]
+    width, height = size_of(source, output, engine.facts.crop_size)
     watch = Stopwatch()
-    backgrounds = FrameSource()
+    film.path.parent.mkdir(parents=True, exist_ok=True)
+    with VideoWriter(
+        film.path, width, height, film.time_base, film.rate, output.codec, output.quality, film.sound, film.notes, film.seal,
+    ) as writer:  # fmt: skip
+        first = 0
+        for frames in finished_frames(engine, units, source, output, watch, moved, film.shown):
+            with watch.stage("write"):
+                writer.write(frames, film.times(first, first + len(frames)))
+            first += len(frames)
+    for warning in writer.warnings:
+        film.warn(warning if film.sound is None else f"{film.sound.name}: {warning}")
+    return {name: round(seconds, 3) for name, seconds in watch.seconds.items()}
+
+
+def finished_frames(
+    engine: Engine,
+    units: Iterable[RenderUnit],
+    source: Portrait | Clip,
+    output: Output,
+    watch: Stopwatch,
+    moved: list[Record] | None = None,
+    shown: Tensor = NONE_SHOWN,
+) -> Iterator[Tensor]:
+    """Render ``units``; gives the frames of the result in parts (n, H, W, 3) uint8, pasted back and marked as ``output`` says.
+
+    watch, moved: the seconds by stage and the motions of the spans are added to them.  shown: see Film. Raises MediaError.
+    """
+    backgrounds, first = FrameSource(), 0
     try:
-        film.path.parent.mkdir(parents=True, exist_ok=True)
-        with VideoWriter(
-            film.path, width, height, film.time_base, film.rate, output.codec, output.quality, film.sound, film.notes, film.seal,
-        ) as writer:  # fmt: skip
-            first = 0
-            for span in engine.map(render_span, units):
-                watch.add(span.seconds)
-                if moved is not None:
-                    moved.append(span.motion)
-                for part in torch.split(span.rgb, chunk_length(len(span.rgb), width, height)):
-                    with watch.stage("paste"):
-                        frames = part if output.frame == "crop" else _paste(source, part, first, film.shown, backgrounds)
-                        frames = mark_frames(frames) if output.mark else frames
-                    with watch.stage("write"):
-                        writer.write(frames, film.times(first, first + len(part)))
-                    first += len(part)
-        for warning in writer.warnings:
-            film.warn(warning if film.sound is None else f"{film.sound.name}: {warning}")
+        for span in engine.map(render_span, units):
+            watch.add(span.seconds)
+            if moved is not None:
+                moved.append(span.motion)
+            width, height = size_of(source, output, span.rgb.shape[1])
+            for part in torch.split(span.rgb, chunk_length(len(span.rgb), width, height)):
+                with watch.stage("paste"):
+                    frames = part if output.frame == "crop" else _paste(source, part, first, shown, backgrounds)
+                    frames = mark_frames(frames) if output.mark else frames
+                yield frames
+                first += len(part)
     finally:
         backgrounds.close()
-    return {name: round(seconds, 3) for name, seconds in watch.seconds.items()}
+
+
+def size_of(source: Portrait | Clip, output: Output, crop: int) -> tuple[int, int]:
+    """Width and height of a result in pixels. crop: side of the animator's crops."""
+    if output.frame == "crop":
+        return crop, crop
+    if isinstance(source, Clip):
+        return source.info.width, source.info.height
+    return source.rgb.shape[1], source.rgb.shape[0]
 
 
 def write_still(

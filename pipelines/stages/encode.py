@@ -18,13 +18,17 @@ from pipelines.stages.track import track_still
 from pipelines.stages.worker import Stopwatch, Worker
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class StillUnit:
-    """A portrait to encode: a picture, or one frame of a video, counted from 0."""
+    """A portrait to encode: a picture, or one frame of a video, counted from 0.
+
+    rgb: (H, W, 3) uint8, the picture itself where it is in memory; ``path`` then only names it.
+    """
 
     path: Path
     face: Face
     frame: int | None = None
+    rgb: Tensor | None = None
 
 
 @attrs.frozen(eq=False)
@@ -48,7 +52,9 @@ def encode_still(worker: Worker, unit: StillUnit) -> Portrait:
     animator, watch = worker.animator, Stopwatch()
     with watch.stage("decode"):
         notes = []
-        if unit.frame is None:
+        if unit.rgb is not None:
+            rgb = unit.rgb
+        elif unit.frame is None:
             image = read_image(unit.path)
             rgb = opaque(image)
             if image.reduced > 1:
