@@ -104,7 +104,8 @@ def jacobian_equivariance_loss(jacobians: Tensor, transformed_jacobians: Tensor,
 
     jacobians: (N, K, 2, 2) of the image.  transformed_jacobians, transformed_points: (N, K, 2, 2) and (N, K, 2) of the transformed one.
     """
-    carried = transform.jacobian(transformed_points) @ transformed_jacobians
-    ratio = torch.linalg.solve(jacobians, carried)
+    with torch.autocast(jacobians.device.type, enabled=False):
+        carried = transform.jacobian(transformed_points.float()) @ transformed_jacobians.float()
+        ratio = torch.linalg.solve(jacobians.float(), carried)
     loss: Tensor = (torch.eye(2, device=ratio.device, dtype=ratio.dtype) - ratio).abs().mean()
     return loss

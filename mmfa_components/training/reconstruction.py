@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from mmfa_components.kinds import Context
 from mmfa_components.losses import adversarial
 from mmfa_components.losses.equivariance import ImageTransform
-from mmfa_components.losses.perceptual import VGGFeatures, perceptual_loss
+from mmfa_components.losses.perceptual import VGGFeatures, features_of, perceptual_loss
 from mmfa_components.networks.blocks import channels_last
 from mmfa_components.presets import Preset
 from mmfa_components.torch_weights import load_fetched
@@ -29,6 +29,8 @@ from mmfa_components.training.recipe import Moment, Shipped, TrainingRecipe
 from mmfa_components.weights import WeightsFile
 
 VGG = "vgg16_features"
+PLAIN = ("levels", "window")
+"""Options among the weights of the losses that are no weights."""
 Exhibits = tuple[list[Tensor], list[Tensor]]
 """What the adversary is shown: driving frames, and results."""
 
@@ -46,16 +48,19 @@ class Losses:
 
     perceptual: VGG features of the result at ``levels`` sizes.
     adversarial, feature_matching: LSGAN.
+    window: side of the random square of the full-size pictures that VGG looks at, for speed; the
+        smaller sizes are looked at whole. 0: all of it.
     """
 
     perceptual: float = attrs.field(default=10.0, validator=ge(0.0))
     adversarial: float = attrs.field(default=1.0, validator=ge(0.0))
     feature_matching: float = attrs.field(default=10.0, validator=ge(0.0))
     levels: int = attrs.field(default=4, validator=ge(1))
+    window: int = attrs.field(default=0, validator=ge(0))
 
     def by_name(self) -> dict[str, float]:
         """The weights alone, by the names of the losses."""
-        return {name: value for name, value in attrs.asdict(self).items() if name != "levels"}
+        return {name: value for name, value in attrs.asdict(self).items() if name not in PLAIN}
 
 
 @attrs.frozen
@@ -96,7 +101,7 @@ class ReconstructionObjective(nn.Module, abc.ABC):
         """Weighted sum, losses by name, what the adversary learns from."""
         weights, driving = self.options.losses, pairs.driving[IMAGE]
         result, losses = self.rebuild(pairs, transform)
-        losses["perceptual"] = perceptual_loss(self.judge[0], result, driving, weights.levels)
+        losses["perceptual"] = self.seen(result, driving, moment)
         exhibits: Exhibits | None = None
         heard = weights.adversarial + weights.feature_matching > 0
         if critic is not None and heard and moment.step >= self.options.schedule.adversarial_from:
@@ -109,6 +114,17 @@ class ReconstructionObjective(nn.Module, abc.ABC):
         by_name = weights.by_name()
         total = torch.stack([by_name[k] * v.float() for k, v in losses.items()]).sum()
         return total, losses, exhibits
+
+    def seen(self, result: Tensor, driving: Tensor, moment: Moment) -> Tensor:
+        """The perceptual loss; at full size of a random window, if the options name one."""
+        weights, vgg, known = self.options.losses, self.judge[0], None
+        window, side = weights.window, result.shape[-1]
+        if 0 < window < side:
+            places = torch.randint(side - window + 1, (2,), generator=moment.generator(apart=True))
+            top, left = places.tolist()
+            parts = [x[..., top : top + window, left : left + window] for x in (result, driving)]
+            known = features_of(vgg, parts[0], parts[1])
+        return perceptual_loss(vgg, result, driving, weights.levels, known)
 
 
 class ReconstructionRecipe(TrainingRecipe):

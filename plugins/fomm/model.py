@@ -42,7 +42,8 @@ class FOMMModel(nn.Module):
 
     def move(self, image: Tensor, source: tuple[Tensor, Tensor], driving: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         """Flow (N, h, w, 2) and occlusion (N, 1, h, w) between two motions; arguments as of ``render``."""
-        ratio = source[1].float() @ torch.linalg.inv(driving[1].float())  # J_s J_d^-1
+        with torch.autocast(image.device.type, enabled=False):
+            ratio = source[1].float() @ torch.linalg.inv(driving[1].float())  # J_s J_d^-1
         flow, occlusion = self.dense_motion(image, source[0], driving[0], ratio)
         return flow, occlusion
 

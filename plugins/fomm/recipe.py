@@ -6,6 +6,7 @@ import attrs
 import torch
 from attrs.validators import ge
 from torch import Tensor, nn
+from torch.nn import functional
 
 from mmfa_components.kinds import Context
 from mmfa_components.losses.equivariance import (
@@ -13,6 +14,7 @@ from mmfa_components.losses.equivariance import (
     equivariance_loss,
     jacobian_equivariance_loss,
 )
+from mmfa_components.losses.priors import keypoint_prior_loss
 from mmfa_components.training import reconstruction
 from mmfa_components.training.clips import Pairs
 from mmfa_components.training.labels import IMAGE, Rows
@@ -27,10 +29,14 @@ class Losses(reconstruction.Losses):
 
     equivariance, jacobians: of keypoints (eq. 11) and of their Jacobians (eq. 12).
     adversarial, feature_matching: the authors' ``vox-adv`` has 1 and 10, ``vox`` neither.
+    spread: keypoints that keep their distance (the keypoint prior of face-vid2vid, in 2D). Not of
+        the paper, whose budget is hundreds of times ours: in a short training without it all
+        keypoints follow one spot.
     """
 
     equivariance: float = attrs.field(default=10.0, validator=ge(0.0))
     jacobians: float = attrs.field(default=10.0, validator=ge(0.0))
+    spread: float = attrs.field(default=0.0, validator=ge(0.0))
 
 
 @attrs.frozen
@@ -58,6 +64,7 @@ class Objective(ReconstructionObjective):
         return result, {
             "equivariance": equivariance_loss(p_d, p_t, transform),
             "jacobians": jacobian_equivariance_loss(j_d, j_t, p_t, transform),
+            "spread": keypoint_prior_loss(functional.pad(torch.cat([p_s, p_d]), (0, 1))),
         }
 
 

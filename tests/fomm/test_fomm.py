@@ -14,11 +14,13 @@ from rich.console import Console
 from safetensors.torch import load_file, save_file
 from tiny_training import SIDE, Pixels, write_dataset
 from torch import Tensor
+from torch.nn import functional
 
 from mmfa_components.errors import ConfigError, WeightsError
 from mmfa_components.geometry.hull import hull_area
 from mmfa_components.geometry.transfer import Mode
 from mmfa_components.losses.equivariance import ImageTransform, jacobian_equivariance_loss
+from mmfa_components.losses.priors import keypoint_prior_loss
 from mmfa_components.networks.motion.dense_2d import DenseMotion2D
 from mmfa_components.networks.motion.keypoints_2d import KeypointJacobianDetector
 from mmfa_components.networks.motion.sparse import local_motions
@@ -274,3 +276,22 @@ def test_a_wrong_loss_is_told(trained: tuple[Registry, Path], tmp_path: Path) ->
     with pytest.raises(ConfigError, match=r"losses\.jacobian.*\n?.*did you mean 'jacobians'"):
         TRAIN.load(file, (), registry)
     assert issubclass(recipe.FOMMRecipe, TrainingRecipe)
+
+
+def test_small_matrices_are_not_rounded_under_autocast() -> None:
+    """On a GPU training runs under autocast, where products are bfloat16 and ``solve`` fails on them."""
+    transform = ImageTransform.random(2, torch.device("cpu"), torch.Generator().manual_seed(0))
+    given, points = motion(2, 5), motion(2, 6).points
+    exact = jacobian_equivariance_loss(given.jacobians, given.jacobians, points, transform)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = jacobian_equivariance_loss(given.jacobians, given.jacobians, points, transform)
+    torch.testing.assert_close(found, exact)
+
+
+def test_spread_costs_keypoints_that_follow_one_spot() -> None:
+    """Points in one place cost, points far apart do not."""
+    x = torch.linspace(-0.9, 0.9, 4)
+    grid = torch.stack(torch.meshgrid(x, x, indexing="ij"), -1).view(1, 16, 2)
+    apart, together = (keypoint_prior_loss(functional.pad(p, (0, 1))) for p in (grid, 0.1 * grid))
+    assert float(apart) == 0.0
+    assert float(together) > 1.0

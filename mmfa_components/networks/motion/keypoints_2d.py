@@ -45,7 +45,8 @@ class KeypointJacobianDetector(nn.Module):
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Detect keypoints and their Jacobians, in float32."""
         x = self.predictor(self.down(image))
-        heat = self.kp(x).float()  # (N, K, h, w)
+        with torch.autocast(x.device.type, enabled=False):  # a rounded heat map jitters
+            heat = self.kp(x.float())  # (N, K, h, w)
         size = (heat.shape[-2], heat.shape[-1])
         weight = (heat.flatten(2) / self.temperature).softmax(-1)  # (N, K, h*w)
         grid = grid_points(size, heat.device).flatten(0, 1)  # (h*w, 2)
