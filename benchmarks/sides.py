@@ -26,16 +26,12 @@ from pipelines.media import probe, write_image
 from pipelines.reports.grid import GridRow, draw_grid
 from pipelines.stages.crop import crop_frames
 from pipelines.stages.encode import StillUnit, encode_still, with_view
-from pipelines.stages.frames import to_bytes
+from pipelines.stages.frames import to_bytes, to_float
 from pipelines.stages.render import RenderUnit, render_span
 from pipelines.stages.view import viewing_of
 
 SIDE, FRAMES = 512, 5
-
-
-def planes(rgb: Tensor) -> Tensor:
-    """(n, S, S, 3) uint8 as (n, 3, S, S) in [0, 1]."""
-    return rgb.permute(0, 3, 1, 2).float() / 255
+CPU = torch.device("cpu")
 
 
 def detail(image: Tensor) -> Tensor:
@@ -78,14 +74,14 @@ def main() -> None:
             continue
         # every frame through the square of the first, as a clip is read
         rgb = torch.stack([p.rgb for p in others])
-        real = crop_frames(rgb, first.square, SIDE, torch.device("cpu"), fill=True).rgb
+        real = crop_frames(rgb, first.square, SIDE, CPU, fill=True).rgb
         driving = type(first.motion).concatenate([_told(p, first) for p in others])
         made = {}
         for name, view in (("256", None), ("512", first.view)):
             start = time.perf_counter()
             span = next(iter(engine.map(render_span, [RenderUnit(0, driving, first.motion, first.identity, view=view)])))
             seconds[name] += time.perf_counter() - start
-            made[name] = planes(span.rgb)
+            made[name] = to_float(span.rgb, CPU)
         small = functional.interpolate(real, size=(256, 256), mode="area")
         made["enlarged"] = functional.interpolate(made["256"], size=(SIDE, SIDE), mode="bicubic").clamp(0, 1)
         for name, image, truth in (("LPIPS at 256", made["256"], small), ("LPIPS at 512, 256 enlarged", made["enlarged"], real),

@@ -14,7 +14,7 @@ from mmfa_components.geometry.transfer import Mode
 from mmfa_components.records import Record
 from pipelines.config.schema import Face, Output
 from pipelines.engines.in_process import InProcessEngine
-from pipelines.runs.film import finished_frames
+from pipelines.runs.film import finished_frames, size_of
 from pipelines.runs.job_keys import write_notes
 from pipelines.stages.encode import Portrait, with_view
 from pipelines.stages.live import LiveUnit, live_motion, live_state
@@ -66,9 +66,7 @@ class Live:
     @property
     def size(self) -> tuple[int, int]:
         """Width and height of the frames that come out, in pixels."""
-        if self._output.frame == "crop":
-            return self._engine.facts.crop_size, self._engine.facts.crop_size
-        return self._portrait.rgb.shape[1], self._portrait.rgb.shape[0]
+        return size_of(self._portrait, self._output, self._engine.facts.crop_size)
 
     def step(self, frame: Any, seconds: float | None = None) -> Array:
         """The portrait moved as the face in ``frame``.

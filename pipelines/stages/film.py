@@ -14,7 +14,7 @@ from pipelines.media import Coding, Segment, SegmentEncoder
 from pipelines.stages.frames import chunk_length
 from pipelines.stages.mark import mark_frames
 from pipelines.stages.paste import paste_crops
-from pipelines.stages.render import RenderedSpan, RenderUnit, SourceFrames, motion_of, rendered
+from pipelines.stages.render import RenderedSpan, RenderUnit, motion_of, rendered
 from pipelines.stages.worker import Stopwatch, Worker
 
 
@@ -99,13 +99,8 @@ def film_segment(worker: Worker, unit: SegmentUnit) -> FilmedSegment | Future[Fi
 
     feed = worker.encoders.feed(take, finish, unit.coding.width * unit.coding.height)
     try:
-        source = unit.render.identity
-        squares = source.squares if isinstance(source, SourceFrames) else None
-        first = 0
-        for crops, pictures, still in rendered(worker, unit.render, moved, watch):
-            here = slice(first, first + len(crops))
-            feed.put((crops, pictures, None if squares is None else squares[here], still))
-            first += len(crops)
+        for parcel in rendered(worker, unit.render, moved, watch):
+            feed.put(parcel)
     except BaseException as error:
         feed.abort(error)
         raise
@@ -137,13 +132,8 @@ def finish_span(worker: Worker, unit: FrameUnit) -> RenderedSpan:
     """Render a span; gives finished frames in place of its crops. Raises what render_span raises."""
     render, watch = unit.render, Stopwatch()
     moved = motion_of(worker, render, watch)
-    source = render.identity
-    squares = source.squares if isinstance(source, SourceFrames) else None
     parts: list[Tensor] = []
-    first = 0
-    for crops, pictures, still in rendered(worker, render, moved, watch):
-        here = None if squares is None else squares[first : first + len(crops)]
+    for crops, *others in rendered(worker, render, moved, watch):
         with watch.stage("paste"):
-            parts.append(finished(crops, unit.look, pictures, here, still))
-        first += len(crops)
+            parts.append(finished(crops, unit.look, *others))
     return RenderedSpan(torch.cat(parts), moved, seconds=watch.seconds)

@@ -74,7 +74,7 @@ def render_span(worker: Worker, unit: RenderUnit) -> RenderedSpan:
     RecordError for motions that cannot be mixed."""
     watch = Stopwatch()
     moved = motion_of(worker, unit, watch)
-    crops, _, still = zip(*rendered(worker, unit, moved, watch), strict=True)
+    crops, _, _, still = zip(*rendered(worker, unit, moved, watch), strict=True)
     rest = [part for part in still if part is not None]
     return RenderedSpan(torch.cat(crops), moved, torch.cat(rest) if rest else None, watch.seconds)
 
@@ -89,11 +89,12 @@ def motion_of(worker: Worker, unit: RenderUnit, watch: Stopwatch) -> Record:
 
 def rendered(
     worker: Worker, unit: RenderUnit, moved: Record, watch: Stopwatch
-) -> Iterator[tuple[Tensor, Tensor | None, Tensor | None]]:
+) -> Iterator[tuple[Tensor, Tensor | None, Tensor | None, Tensor | None]]:
     """Batch after batch of a span whose motion is ``moved``.
 
     Gives the crops (n, S, S, 3) uint8; the frames (n, H, W, 3) uint8 of a video used as source that
-    they are made of, None for a portrait; and where they are still, as in :class:`RenderedSpan`.
+    they are made of, and what each is cropped by, (n, 4), None for a portrait; and where they are
+    still, as in :class:`RenderedSpan`.
     """
     animator = worker.animator
     still = None if isinstance(unit.identity, SourceFrames) else unit.identity.to(worker.device)
@@ -101,17 +102,17 @@ def rendered(
     for first in range(0, len(moved), worker.batch):
         driving = moved[first : first + worker.batch].to(worker.device)
         source = unit.source if len(unit.source) == 1 else unit.source[first : first + worker.batch]
-        identity, view, pictures = still, portrait, None
+        identity, view, pictures, squares = still, portrait, None, None
         if isinstance(unit.identity, SourceFrames):
             frames, here = unit.identity, slice(first, first + len(driving))
             with watch.stage("decode"):
                 stamp = frames.pts if first == 0 else None
                 pictures = worker.frames.pick(frames.path, frames.rows[here], stamp)
+            track, squares = frames.track[here], frames.squares[here]
             with watch.stage("encode"):
-                identity = encode_crops(worker, pictures, frames.track[here], frames.squares[here])
+                identity = encode_crops(worker, pictures, track, squares)
                 if frames.side:
-                    rows = frames.track[here], frames.squares[here]
-                    view = view_of(pictures, *rows, frames.side, frames.still, worker.device)
+                    view = view_of(pictures, track, squares, frames.side, frames.still, worker.device)
         rest: Tensor | None = None
         with watch.stage("render"):
             own = source.to(worker.device)
@@ -125,7 +126,7 @@ def rendered(
                 shown = animator.render(identity, own, driving).rgb
             crops = to_bytes(shown)
         worker.done(len(driving))
-        yield crops, pictures, rest
+        yield crops, pictures, squares, rest
 
 
 def render_canonical(animator: Animator, identity: object, source: Record, driving: Record) -> Frames:
